@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What lies in no region: copied by the hypervisor in batches, or mapped for one request.
+ *
+ * Each segment of this kind has exactly one piece in iov[], in the order of the segments; walk()
+ * pairs the two again.
+ */
+#include <errno.h>
+
+#include "memory/view_internal.h"
+
+/* Goes over the transient segments of a request: segment and its piece. */
+struct walk {
+	unsigned int segment, iov;
+};
+
+static bool is_arena(const struct vg_view *view, const void VG_GUEST *base)
+{
+	return (uintptr_t)base - (uintptr_t)view->arena < view->slot_size * view->num_slots;
+}
+
+/* Steps over the pieces of segment w->segment, which may be several when it lies in regions. */
+static void walk_next(struct walk *w, const struct vg_request *req)
+{
+	size_t left = req->segment[w->segment].len;
+
+	while (left)
+		left -= req->iov[w->iov++].len;
+	w->segment++;
+}
+
+/* ---- copy ---- */
+
+void transient_copy_submit(struct vg_view *view)
+{
+	unsigned int n = view->num_pieces;
+
+	vg_gnttab_copy(view->gnttab, view->domid, view->piece, n);
+	view->stats.copy_calls += (n + VG_COPY_BATCH - 1) / VG_COPY_BATCH;
+	view->stats.copy_ops += n;
+	for (unsigned int i = 0; i < n; i++) {
+		if (view->piece[i].status) {
+			view->piece_owner[i]->error =
+				view->piece[i].status == -EAGAIN ? -EIO : view->piece[i].status;
+			continue;
+		}
+		view->stats.bytes_copied += view->piece[i].len;
+		view_mark_reached(view, view->piece[i].ref, 1);
+	}
+	view->num_pieces = 0;
+}
+
+static void add_pieces(struct vg_view *view, struct vg_request *req, uint64_t addr, uint8_t *local,
+		       uint32_t len, bool to_guest)
+{
+	while (len) {
+		uint32_t offset = addr & VG_PAGE_MASK;
+		uint32_t part = VG_PAGE_SIZE - offset < len ? VG_PAGE_SIZE - offset : len;
+
+		if (view->num_pieces == COPY_PIECES)
+			transient_copy_submit(view);
+		view->piece_owner[view->num_pieces] = req;
+		view->piece[view->num_pieces++] = (struct vg_copy){
+			.ref = (uint32_t)((addr & ~VG_ADDR_GRANT) >> VG_PAGE_SHIFT),
+			.offset = (uint16_t)offset,
+			.len = (uint16_t)part,
+			.local = local,
+			.to_guest = to_guest,
+		};
+		addr += part;
+		local += part;
+		len -= part;
+	}
+}
+
+/*
+ * A disk that reads straight into the buffer wants it aligned. So a large piece lies in the slot as
+ * it lies in the guest's page; the slot has room for that (view.c).
+ */
+static uint8_t *aligned_like(uint8_t *local, const struct vg_segment *seg)
+{
+	uint32_t skew = (uint32_t)(seg->addr - (uintptr_t)local) % COPY_ALIGN;
+
+	return seg->len >= COPY_ALIGN ? local + skew : local;
+}
+
+void transient_copy_open(struct vg_view *view, struct vg_request *req)
+{
+	unsigned int segments = req->out_segments + req->in_segments;
+	uint8_t *local;
+
+	if (!view->num_free) {
+		req->error = -EAGAIN;
+		return;
+	}
+	req->copy_slot = (uint16_t)(view->free_slot[--view->num_free] + 1);
+	local = view->arena + view->slot_size * (req->copy_slot - 1u);
+	for (struct walk w = {0, 0}; w.segment < segments; walk_next(&w, req)) {
+		const struct vg_segment *seg = &req->segment[w.segment];
+
+		if (req->iov[w.iov].base)
+			continue;
+		local = aligned_like(local, seg);
+		req->iov[w.iov].base = (void VG_GUEST *)(uintptr_t)local;
+		/* What the device does not write must not show what lay in the slot before. */
+		if (w.segment < req->out_segments)
+			add_pieces(view, req, seg->addr, local, seg->len, false);
+		else
+			memset(local, 0, seg->len);
+		local += seg->len;
+	}
+}
+
+void transient_copy_close(struct vg_view *view, struct vg_request *req, uint32_t written)
+{
+	unsigned int segments = req->out_segments + req->in_segments;
+
+	if (req->error)
+		return;
+	for (struct walk w = {0, 0}; w.segment < segments && written; walk_next(&w, req)) {
+		const struct vg_segment *seg = &req->segment[w.segment];
+		uint32_t part = seg->len < written ? seg->len : written;
+
+		if (w.segment < req->out_segments)
+			continue;
+		if (is_arena(view, req->iov[w.iov].base))
+			add_pieces(view, req, seg->addr,
+				   VG_GUEST_RAW(uint8_t, req->iov[w.iov].base), part, true);
+		written -= part;
+	}
+}
+
+/* ---- map ---- */
+
+/* Maps the transient segments of one direction in one call and gives their pieces a base. */
+static int map_direction(struct vg_view *view, struct vg_request *req, bool write)
+{
+	unsigned int segments = req->out_segments + req->in_segments;
+	uint32_t pages = 0, page = 0;
+	struct vg_span span;
+	int ret;
+
+	for (struct walk w = {0, 0}; w.segment < segments; walk_next(&w, req)) {
+		const struct vg_segment *seg = &req->segment[w.segment];
+
+		if (req->iov[w.iov].base || (w.segment >= req->out_segments) != write)
+			continue;
+		ret = vg_addr_span(seg->addr, seg->len, view->max_refs, &span);
+		if (ret)
+			return ret;
+		for (uint32_t i = 0; i < span.pages; i++)
+			view->map_ref[pages++] = span.ref + i;
+	}
+	if (!pages)
+		return 0;
+	/* Its own readable part, mapped already, is nothing that could be waited for. */
+	if (view_quota_take(view, pages))
+		return view->transient_pages > req->map_pages[0] ? -EAGAIN : -EDQUOT;
+	ret = vg_gnttab_map(view->gnttab, view->domid, view->map_ref, pages, write,
+			    &req->map_base[write]);
+	if (ret) {
+		view_quota_give(view, pages);
+		return ret == -ENOMEM ? ret : -EFAULT;
+	}
+	req->map_pages[write] = pages;
+	view->transient_pages += pages;
+	view->stats.map_ops++;
+	for (uint32_t i = 0; i < pages; i++)
+		view_mark_reached(view, view->map_ref[i], 1);
+
+	for (struct walk w = {0, 0}; w.segment < segments; walk_next(&w, req)) {
+		const struct vg_segment *seg = &req->segment[w.segment];
+		uint32_t offset = seg->addr & VG_PAGE_MASK;
+
+		if (req->iov[w.iov].base || (w.segment >= req->out_segments) != write)
+			continue;
+		req->iov[w.iov].base = vg_guest_offset(req->map_base[write],
+						       ((size_t)page << VG_PAGE_SHIFT) + offset);
+		page += (offset + seg->len + VG_PAGE_MASK) >> VG_PAGE_SHIFT;
+	}
+	return 0;
+}
+
+void transient_map_open(struct vg_view *view, struct vg_request *req)
+{
+	req->error = map_direction(view, req, false);
+	if (!req->error)
+		req->error = map_direction(view, req, true);
+	if (req->error)
+		transient_map_close(view, req);
+}
+
+void transient_map_close(struct vg_view *view, struct vg_request *req)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		if (!req->map_pages[i])
+			continue;
+		view->transient_pages -= req->map_pages[i];
+		view_unmap(view, req->map_base[i], req->map_pages[i]);
+		req->map_pages[i] = 0;
+	}
+}
+
+/* ---- bytes of no request ---- */
+
+/* Straight from or into the caller's buffer, so that it never waits for a slot of the arena. */
+static int copy_now(struct vg_view *view, uint64_t addr, void *local, uint32_t len, bool to_guest)
+{
+	struct vg_request *owner = view->scratch;
+
+	owner->error = 0;
+	add_pieces(view, owner, addr, local, len, to_guest);
+	transient_copy_submit(view);
+	return owner->error;
+}
+
+/* Maps the bytes as the one piece of the scratch request. transient_map_close() ends it. */
+static int map_now(struct vg_view *view, uint64_t addr, uint32_t len, bool write)
+{
+	struct vg_request *req = view->scratch;
+
+	req->out_segments = req->out_iovs = !write;
+	req->in_segments = req->in_iovs = write;
+	req->segment[0] = (struct vg_segment){.addr = addr, .len = len};
+	req->iov[0] = (struct vg_iov){.base = NULL, .len = len};
+	transient_map_open(view, req);
+	return req->error;
+}
+
+int transient_read(struct vg_view *view, uint64_t addr, void *dst, uint32_t len)
+{
+	int ret;
+
+	if (len > VG_REQUEST_BYTES)
+		return -E2BIG;
+	if (view->arena)
+		return copy_now(view, addr, dst, len, false);
+	ret = map_now(view, addr, len, false);
+	if (ret)
+		return ret;
+	vg_request_read(view->scratch, 0, dst, len);
+	transient_map_close(view, view->scratch);
+	return 0;
+}
+
+int transient_write(struct vg_view *view, uint64_t addr, const void *src, uint32_t len)
+{
+	int ret;
+
+	if (len > VG_REQUEST_BYTES)
+		return -E2BIG;
+	if (view->arena)
+		return copy_now(view, addr, (void *)(uintptr_t)src, len, true);
+	ret = map_now(view, addr, len, true);
+	if (ret)
+		return ret;
+	vg_request_write(view->scratch, 0, src, len);
+	transient_map_close(view, view->scratch);
+	return 0;
+}
