@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The hot loop of a worker: everything that happens to a request is called from worker_loop(), in
+ * this order a turn:
+ *
+ *   poll     take requests off all rings, give them to the engines
+ *   submit   one system call for all that the engines queued
+ *   reap     take the engines' completions
+ *   flush    publish them: guest memory, used rings, one doorbell a queue that wants one
+ *
+ * A loop that finds nothing goes on looking for a while (adaptive), then asks the drivers for
+ * doorbells, looks once more, and sleeps. Nothing here allocates, logs or locks.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "vgrantd/worker_internal.h"
+
+#define BUDGET       64 /* requests a queue a turn */
+#define REAP_BUDGET  256
+#define EVENT_BUDGET 16      /* ports a look: a guest that rings without end gets no more */
+#define LOOK_NS      1000000 /* under load, between looks at what only epoll tells */
+
+#define POLL_START_NS 8000
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* Doorbells. A port is unmasked before the rings are looked at, so that none is lost. */
+static void take_events(struct worker *w)
+{
+	for (int i = 0; i < EVENT_BUDGET; i++) {
+		int port = vg_evtchn_pending(w->evtchn);
+
+		if (port < 0)
+			break;
+		w->stats.events++;
+		vg_evtchn_unmask(w->evtchn, port);
+		for (struct served *s = w->served; s; s = s->next)
+			if (s->conn && vg_xenbus_conn_event(s->conn, port))
+				break;
+	}
+}
+
+/* Control messages and deferred answers. True: there is more at once. */
+static bool serve_connections(struct worker *w)
+{
+	uint64_t now_ms = now_ns() / 1000000;
+	bool more = false;
+
+	for (struct served *s = w->served; s; s = s->next) {
+		int ret = s->ending ? 0 : vg_xenbus_conn_service(s->conn, now_ms);
+
+		if (ret < 0)
+			worker_fail(w, s, "its control page breaks the protocol");
+		more |= ret > 0;
+	}
+	return more;
+}
+
+/* What only file descriptors tell, and what is not for each turn. @timeout_ms as of epoll_wait().
+ */
+static bool look(struct worker *w, int timeout_ms)
+{
+	struct epoll_event ev[4];
+	int n = epoll_wait(w->epoll, ev, 4, timeout_ms);
+	bool more;
+
+	w->stats.looks++;
+	for (int i = 0; i < n; i++) {
+		if (ev[i].data.fd == w->options->socket)
+			worker_receive(w);
+		else if (ev[i].data.fd == vg_evtchn_fd(w->evtchn))
+			take_events(w);
+	}
+	more = serve_connections(w);
+	/* Under load too: a busy device must not keep others, which are to go, from going. */
+	worker_bury(w);
+	return more;
+}
+
+static int sleep_timeout(const struct worker *w)
+{
+	uint64_t now_ms = now_ns() / 1000000;
+	int timeout = -1;
+
+	for (struct served *s = w->served; s; s = s->next) {
+		int t = s->ending ? -1 : vg_xenbus_conn_timeout(s->conn, now_ms);
+
+		if (t >= 0 && (timeout < 0 || t < timeout))
+			timeout = t;
+	}
+	return timeout;
+}
+
+/* One turn. True when something was done or is left to do. */
+static bool turn(struct worker *w)
+{
+	bool busy = false;
+
+	for (struct served *s = w->served; s; s = s->next)
+		if (!s->ending)
+			busy |= vg_device_poll(s->dev, BUDGET);
+	if (w->io) {
+		busy |= vg_io_submit(w->io) < 0;
+		busy |= vg_io_reap(w->io, REAP_BUDGET) > 0;
+	}
+	for (struct served *s = w->served; s; s = s->next)
+		vg_device_flush(s->dev);
+	return busy;
+}
+
+/* Asks for doorbells. False: work came meanwhile, do not sleep. */
+static bool may_sleep(struct worker *w)
+{
+	bool quiet = true;
+
+	for (struct served *s = w->served; s; s = s->next)
+		if (!s->ending && vg_device_enable_notify(s->dev))
+			quiet = false;
+	return quiet;
+}
+
+static void disable_notify(struct worker *w)
+{
+	for (struct served *s = w->served; s; s = s->next)
+		if (!s->ending)
+			vg_device_disable_notify(s->dev);
+}
+
+/*
+ * A sleep shorter than the longest window would have been better spent polling: the window grows. A
+ * longer one shows that polling is in vain: it closes, and an idle worker costs nothing.
+ */
+static void adapt(struct poll_window *p, uint64_t slept)
+{
+	if (slept > p->max)
+		p->window = 0;
+	else if (!p->window)
+		p->window = POLL_START_NS < p->max ? POLL_START_NS : p->max;
+	else
+		p->window = 2 * p->window < p->max ? 2 * p->window : p->max;
+}
+
+void worker_loop(struct worker *w)
+{
+	uint64_t looked = 0, idle_since = 0;
+
+	for (;;) {
+		bool busy = turn(w);
+		uint64_t now = now_ns();
+
+		w->stats.turns++;
+		/* By the clock and not by turns: the guest decides how long a turn is. */
+		if (now - looked >= LOOK_NS) {
+			looked = now;
+			busy |= look(w, 0);
+		}
+		if (busy) {
+			idle_since = 0;
+			continue;
+		}
+		/* What completed last may have been all that a device waited for that is to go. */
+		worker_bury(w);
+		if (w->over && !w->served)
+			return;
+		if (!idle_since)
+			idle_since = now;
+		if (now - idle_since < w->poll.window) {
+			relax();
+			continue;
+		}
+		if (may_sleep(w)) {
+			w->stats.sleeps++;
+			look(w, sleep_timeout(w));
+			looked = now_ns();
+			adapt(&w->poll, looked - now);
+		}
+		disable_notify(w);
+		idle_since = 0;
+	}
+}

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: MIT
+#include "node.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor.h"
+#include "text.h"
+#include "workers.h"
+
+/* An image whose lock is held may be in the last throes of its former user. */
+#define LOCK_WAIT_MS  5000
+#define LOCK_RETRY_MS 100
+/* A frontend that is being unplugged may flush for so long; libxl gives up after ten seconds. */
+#define CLOSING_MS 5000
+/* A worker answers ATTACH and DETACH within this, or is killed. Its own waits are shorter. */
+#define WORKER_MS 30000
+/* libxl waits for state 6 first and for the directory's end after that: it must see both. */
+#define REMOVE_MS 1000
+/* A frontend that could not be watched is looked at so often. */
+#define LOOK_MS 5000
+/* A guest that comes and goes costs a process each time. */
+#define REATTACH_MS 250
+/* Log lines a minute and device. */
+#define LOG_LINES     20
+#define LOG_WINDOW_MS 60000
+
+void vgd_node_log(struct vgd_node *node, enum vg_log_level level, const char *fmt, ...)
+{
+	char text[2 * VGD_WORDS_MAX];
+	va_list ap;
+
+	if (node->sup->now_ms - node->log_from_ms >= LOG_WINDOW_MS) {
+		node->log_from_ms = node->sup->now_ms;
+		node->log_used = 0;
+	}
+	if (node->log_used > LOG_LINES)
+		return;
+	if (node->log_used++ == LOG_LINES) {
+		vg_warn(node->sup->log, "%s: too many lines: the next within a minute",
+			node->label);
+		return;
+	}
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	vg_log(node->sup->log, level, "%s: %s", node->label, text);
+}
+
+struct vgd_node *vgd_node_get(struct vgd_supervisor *sup, const char *kind, uint16_t domid,
+			      uint32_t devid)
+{
+	struct vgd_node *node;
+
+	for (node = sup->nodes; node; node = node->next) {
+		if (node->domid == domid && node->devid == devid && !strcmp(node->kind, kind) &&
+		    !node->dead)
+			return node;
+	}
+	node = calloc(1, sizeof(*node));
+	if (!node)
+		return NULL;
+	node->sup = sup;
+	node->domid = domid;
+	node->devid = devid;
+	snprintf(node->kind, sizeof(node->kind), "%s", kind);
+	snprintf(node->dir, sizeof(node->dir), "backend/%s/%u/%" PRIu32, kind, domid, devid);
+	snprintf(node->front, sizeof(node->front), "/local/domain/%u/device/%s/%" PRIu32, domid,
+		 kind, devid);
+	snprintf(node->front_state, sizeof(node->front_state), "%s/state", node->front);
+	snprintf(node->token, sizeof(node->token), "f/%.11s/%u/%" PRIu32, kind, domid, devid);
+	snprintf(node->label, sizeof(node->label), "dom%u %" PRIu32, domid, devid);
+	node->image = -1;
+	node->deadline_ms = VGD_NEVER;
+	node->log_from_ms = sup->now_ms;
+	node->next = sup->nodes;
+	sup->nodes = node;
+	return node;
+}
+
+static void close_image(struct vgd_node *node)
+{
+	if (node->image >= 0)
+		close(node->image);
+	node->image = -1;
+	node->has_image = false;
+}
+
+void vgd_node_free(struct vgd_node *node)
+{
+	if (!node)
+		return;
+	if (node->watching)
+		vg_store_unwatch(node->sup->store, node->front_state, node->token);
+	close_image(node);
+	free(node);
+}
+
+static void enter(struct vgd_node *node, enum vgd_phase phase, uint64_t wait_ms)
+{
+	node->phase = phase;
+	node->deadline_ms = wait_ms == VGD_NEVER ? VGD_NEVER : node->sup->now_ms + wait_ms;
+}
+
+/* State 6, and the directory stays: the frontend may come again. */
+static void closed(struct vgd_node *node)
+{
+	close_image(node);
+	vgd_node_set_state(node, VG_XENBUS_CLOSED);
+	enter(node, VGD_CLOSED, VGD_NEVER);
+}
+
+/* The device cannot be served as the directories are. */
+static void refuse(struct vgd_node *node, const char *words)
+{
+	vgd_node_log(node, VG_LOG_WARN, "refused: %s", words);
+	vgd_node_set_error(node, words);
+	closed(node);
+}
+
+static bool watch_front(struct vgd_node *node, char *words, size_t words_size)
+{
+	int rc;
+
+	if (node->watching)
+		return true;
+	rc = vg_store_watch(node->sup->store, node->front_state, node->token);
+	if (!rc || rc == -EEXIST) {
+		node->watching = true;
+		return true;
+	}
+	if (rc == -E2BIG || rc == -ENOSPC || rc == -EDQUOT)
+		snprintf(words, words_size,
+			 "this domain's quota of xenstore watches is used up, each device needs "
+			 "one: "
+			 "raise xenstored's quota (-W, 128 by default) or use another driver "
+			 "domain");
+	else
+		snprintf(words, words_size, "cannot watch the frontend's state: %s", strerror(-rc));
+	return false;
+}
+
+/* Another device of ours that has the image, where one of the two writes. */
+static const struct vgd_node *image_user(const struct vgd_node *node, const struct vgd_image_id *id)
+{
+	const struct vgd_node *other;
+
+	for (other = node->sup->nodes; other; other = other->next) {
+		if (other != node && other->has_image && vgd_image_same(&other->image_id, id) &&
+		    !(other->config.read_only && node->config.read_only))
+			return other;
+	}
+	return NULL;
+}
+
+static int open_image(struct vgd_node *node, char *words, size_t words_size)
+{
+	const struct vgd_node *other;
+	struct vgd_image_id id;
+	int fd;
+
+	if (vgd_image_identify(node->config.image, &id))
+		memset(&id, 0, sizeof(id)); /* opening it says what is wrong */
+	other = image_user(node, &id);
+	if (other) {
+		snprintf(words, words_size, "image %.120s is already served to %s%s",
+			 node->config.image, other->label,
+			 other->config.read_only ? ": attach this one read-only too"
+						 : " read-write");
+		return -EBUSY;
+	}
+	fd = vgd_image_open(node->config.image, node->config.read_only, &node->image_id, words,
+			    words_size);
+	if (fd < 0)
+		return fd;
+	node->image = fd;
+	node->has_image = true;
+	return 0;
+}
+
+static void opening(struct vgd_node *node)
+{
+	char words[VGD_WORDS_MAX];
+	uint64_t now = node->sup->now_ms;
+	int rc = 0;
+
+	if (now < node->not_before_ms)
+		return;
+	if (node->config.engine == VG_IPC_ENGINE_FILE)
+		rc = open_image(node, words, sizeof(words));
+	if (rc == -EAGAIN && now < node->deadline_ms) {
+		node->not_before_ms = now + LOCK_RETRY_MS;
+		return;
+	}
+	if (rc) {
+		refuse(node, words);
+		return;
+	}
+	if (vgd_node_publish(node)) { /* said */
+		closed(node);
+		return;
+	}
+	enter(node, VGD_WAIT, VGD_NEVER);
+	vgd_node_log(node, VG_LOG_INFO, "offered: %s%s, waiting for the guest's driver",
+		     node->config.engine == VG_IPC_ENGINE_FILE ? node->config.image
+							       : "the engine null",
+		     node->config.read_only ? ", read-only" : "");
+}
+
+static void begin(struct vgd_node *node)
+{
+	char words[VGD_WORDS_MAX];
+
+	node->front_moved = false;
+	node->replaced = false;
+	if (vgd_config_read(node, &node->config, words, sizeof(words))) {
+		refuse(node, words);
+		return;
+	}
+	enter(node, VGD_OPENING, LOCK_WAIT_MS);
+	opening(node);
+}
+
+static int read_front(struct vgd_node *node, const char *key, uint32_t *value)
+{
+	char path[VG_STORE_PATH_MAX];
+	int rc = vg_store_path(path, "%s/%s", node->front, key);
+
+	return rc ? rc : vg_store_read_u32(node->sup->store, path, UINT32_MAX, value);
+}
+
+/* State 3: the frontend has written its keys, which are read here and nowhere else. */
+static void attach(struct vgd_node *node)
+{
+	struct vg_ipc_msg msg = {.type = VG_IPC_ATTACH};
+	struct vg_ipc_attach *attach = &msg.u.attach;
+	char words[VGD_WORDS_MAX];
+	uint32_t version = 0;
+
+	if (read_front(node, VG_KEY_VERSION, &version) || version != VG_XENBUS_VERSION) {
+		refuse(node, "the guest's driver speaks no version of vgrant that vgrantd knows: "
+			     "its " VG_KEY_VERSION " is not 1");
+		return;
+	}
+	if (read_front(node, VG_KEY_CONTROL_REF, &attach->control_ref) ||
+	    read_front(node, VG_KEY_EVENT_CHANNEL, &attach->remote_port)) {
+		refuse(node, "the guest's driver wrote no proper " VG_KEY_CONTROL_REF
+			     " and " VG_KEY_EVENT_CHANNEL " before its state 3");
+		return;
+	}
+	node->worker = vgd_worker_get(node->sup, node->domid, words, sizeof(words));
+	if (!node->worker) {
+		refuse(node, words);
+		return;
+	}
+	node->device = node->sup->next_device++;
+	msg.device = node->device;
+	attach->kind = VG_IPC_KIND_BLK;
+	attach->engine = node->config.engine;
+	attach->queues = node->config.queues;
+	attach->read_only = node->config.read_only;
+	attach->null_size = node->config.null_size;
+	memcpy(attach->label, node->label, sizeof(attach->label));
+	snprintf(attach->serial, sizeof(attach->serial), "vgrant-%" PRIu32, node->devid);
+	vgd_worker_send(node->sup, node->worker, &msg, node->image);
+	/* From here on the lock is as long-lived as the worker's use of the image. */
+	if (node->image >= 0)
+		close(node->image);
+	node->image = -1;
+	enter(node, VGD_ATTACHING, WORKER_MS);
+}
+
+static void detach(struct vgd_node *node)
+{
+	struct vg_ipc_msg msg = {.type = VG_IPC_DETACH, .device = node->device};
+
+	if (!node->replaced)
+		vgd_node_set_state(node, VG_XENBUS_CLOSING);
+	enter(node, VGD_DETACHING, WORKER_MS);
+	vgd_worker_send(node->sup, node->worker, &msg, -1);
+}
+
+/* The worker has let go. What is next, the two directories say. */
+static void released(struct vgd_node *node)
+{
+	struct vgd_worker *worker = node->worker;
+	struct vgd_look look;
+
+	/* A directory that was made anew meanwhile is not to be told of the end of its forerunner.
+	 */
+	vgd_node_look(node, &look);
+	node->removed = !look.own;
+	node->replaced = node->replaced || look.own == VG_XENBUS_INITIALISING;
+	node->worker = NULL;
+	node->device = 0;
+	node->stats_cookie = 0;
+	node->not_before_ms = node->sup->now_ms + REATTACH_MS;
+	if (node->replaced) {
+		close_image(node);
+		enter(node, VGD_NEW, VGD_NEVER);
+	} else {
+		closed(node);
+	}
+	node->dirty = true;
+	vgd_worker_put(node->sup, worker);
+}
+
+void vgd_node_attached(struct vgd_node *node, int error, const char *words)
+{
+	if (node->phase != VGD_ATTACHING)
+		return; /* DETACH is under way already, and answers for both */
+	if (error) {
+		vgd_node_failed(node, words);
+		return;
+	}
+	vgd_node_set_state(node, VG_XENBUS_CONNECTED);
+	enter(node, VGD_CONNECTED, VGD_NEVER);
+	vgd_node_log(node, VG_LOG_INFO, "connected");
+}
+
+void vgd_node_detached(struct vgd_node *node)
+{
+	if (node->phase != VGD_DETACHING)
+		return;
+	vgd_node_log(node, VG_LOG_INFO, "disconnected");
+	released(node);
+}
+
+void vgd_node_failed(struct vgd_node *node, const char *words)
+{
+	if (!node->worker)
+		return;
+	vgd_node_log(node, VG_LOG_WARN, "broken: %s", words[0] ? words : "no reason given");
+	if (!node->replaced) {
+		vgd_node_set_error(node, words[0] ? words : "the connection broke");
+		vgd_node_set_state(node, VG_XENBUS_CLOSING);
+	}
+	released(node);
+}
+
+/* Its other devices are to be looked at too: they may not be watched, or not be told yet. */
+static void guest_gone(struct vgd_node *node)
+{
+	vgd_node_log(node, VG_LOG_INFO, "the guest is gone");
+	for (struct vgd_node *other = node->sup->nodes; other; other = other->next) {
+		if (other != node && other->domid == node->domid)
+			other->dirty = true;
+	}
+}
+
+/* Phases in which a worker has the device. */
+static void run_busy(struct vgd_node *node, const struct vgd_look *look)
+{
+	bool late = node->sup->now_ms >= node->deadline_ms;
+	bool unplug = !look->online && look->own == VG_XENBUS_CLOSING;
+	/* The frontend does not use the device any more, or never will again. */
+	bool quiet = look->front != VG_XENBUS_INITIALISED && look->front != VG_XENBUS_CONNECTED;
+
+	if (late && (node->phase == VGD_ATTACHING || node->phase == VGD_DETACHING)) {
+		node->deadline_ms = VGD_NEVER;
+		vgd_worker_kill(node->sup, node->worker, "it does not answer");
+		return;
+	}
+	if (look->own == VG_XENBUS_INITIALISING)
+		node->replaced = true;
+	if (node->phase == VGD_DETACHING)
+		return;
+	if (look->gone)
+		guest_gone(node);
+	if (!look->own || look->gone || node->replaced || quiet || node->sup->stopping ||
+	    (node->phase == VGD_CLOSING && late) || (unplug && node->phase == VGD_ATTACHING))
+		detach(node);
+	else if (unplug && node->phase == VGD_CONNECTED)
+		enter(node, VGD_CLOSING, CLOSING_MS);
+}
+
+static void run_new(struct vgd_node *node, const struct vgd_look *look)
+{
+	char words[VGD_WORDS_MAX];
+
+	if (!watch_front(node, words, sizeof(words))) {
+		refuse(node, words);
+		node->deadline_ms = node->sup->now_ms + LOOK_MS;
+		return;
+	}
+	/* What an earlier vgrantd left connected is not: its frontend must see that first. */
+	if (look->own >= VG_XENBUS_CONNECTED && look->front != VG_XENBUS_INITIALISING)
+		closed(node);
+	else
+		begin(node);
+}
+
+static void run_waiting(struct vgd_node *node, const struct vgd_look *look)
+{
+	if (look->front == VG_XENBUS_INITIALISED)
+		attach(node);
+	else if (look->front == VG_XENBUS_CLOSING || look->front == VG_XENBUS_CLOSED)
+		closed(node);
+	else if (look->own == VG_XENBUS_INITIALISING) /* made anew behind our back */
+		begin(node);
+}
+
+static void run_closed(struct vgd_node *node, const struct vgd_look *look)
+{
+	char words[VGD_WORDS_MAX];
+	bool again = look->own == VG_XENBUS_INITIALISING ||
+		     (look->front == VG_XENBUS_INITIALISING && node->front_moved);
+
+	if (!node->watching) {
+		node->deadline_ms = node->sup->now_ms + LOOK_MS;
+		if (!watch_front(node, words, sizeof(words)))
+			return;
+		node->deadline_ms = VGD_NEVER;
+		again = again || look->front == VG_XENBUS_INITIALISING;
+	}
+	if (again)
+		begin(node);
+}
+
+static void run_removing(struct vgd_node *node, const struct vgd_look *look)
+{
+	if (look->own == VG_XENBUS_INITIALISING) {
+		begin(node);
+	} else if (node->sup->now_ms >= node->deadline_ms) {
+		vgd_node_remove_dir(node);
+		vgd_node_log(node, VG_LOG_INFO, "removed");
+		node->dead = true;
+	}
+}
+
+/* The supervisor ends: nothing is begun, and who waits for us learns that. */
+static void run_stopping(struct vgd_node *node)
+{
+	if (node->phase == VGD_WAIT)
+		closed(node);
+	node->dead = true;
+}
+
+/* Phases without a worker. */
+static void run_idle(struct vgd_node *node, const struct vgd_look *look)
+{
+	bool unplug =
+		!look->online && (look->own == VG_XENBUS_CLOSING || look->own == VG_XENBUS_CLOSED);
+
+	if (!look->own) {
+		node->dead = true;
+	} else if (node->phase == VGD_REMOVING) {
+		run_removing(node, look);
+	} else if (look->gone || unplug) {
+		if (look->gone)
+			guest_gone(node);
+		close_image(node);
+		vgd_node_set_state(node, VG_XENBUS_CLOSED);
+		enter(node, VGD_REMOVING, REMOVE_MS);
+	} else if (node->sup->stopping) {
+		run_stopping(node);
+	} else if (node->phase == VGD_NEW) {
+		run_new(node, look);
+	} else if (node->phase == VGD_OPENING) {
+		opening(node);
+	} else if (node->phase == VGD_WAIT) {
+		run_waiting(node, look);
+	} else {
+		run_closed(node, look);
+	}
+}
+
+void vgd_node_run(struct vgd_node *node)
+{
+	struct vgd_look look;
+
+	vgd_node_look(node, &look);
+	node->removed = !look.own;
+	if (node->worker)
+		run_busy(node, &look);
+	else
+		run_idle(node, &look);
+}
+
+uint64_t vgd_node_deadline(const struct vgd_node *node)
+{
+	uint64_t next = node->deadline_ms;
+
+	if (node->phase == VGD_OPENING && node->not_before_ms < next)
+		next = node->not_before_ms;
+	if (!node->front_seen && node->front_until_ms && node->phase != VGD_REMOVING &&
+	    node->front_until_ms < next)
+		next = node->front_until_ms;
+	return next;
+}

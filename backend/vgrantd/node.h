@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One xenbus backend directory: backend/KIND/GUEST/DEVID in our part of xenstore. The states are
+ * those of spec/virtio-xen.md, "Life cycle".
+ *
+ *   NEW       the directory is there, perhaps half written
+ *   OPENING   waits for the image's lock, or for the end of a guest's penalty
+ *   WAIT      state 2: the frontend's turn
+ *   ATTACHING the worker maps the control page
+ *   CONNECTED state 4
+ *   CLOSING   the toolstack unplugs: the frontend may still flush
+ *   DETACHING the worker drains and unmaps
+ *   CLOSED    state 6: the frontend may come back, the toolstack may remove or retry
+ *   REMOVING  state 6: the toolstack has a moment to see that before the directory goes
+ */
+#ifndef VGRANTD_NODE_H
+#define VGRANTD_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vgrant/log.h>
+#include <vgrant/store.h>
+#include <vgrant/xenbus.h>
+
+#include "image.h"
+#include "ipc.h"
+
+struct vgd_supervisor;
+struct vgd_worker;
+
+#define VGD_WORDS_MAX VG_IPC_WORDS_MAX
+#define VGD_NONCE_MAX 33
+
+#define VGD_KEY_ERROR         "vgrant-error"
+#define VGD_KEY_ENGINE        "vgrant-engine"
+#define VGD_KEY_QUEUES        "vgrant-queues"
+#define VGD_KEY_SIZE          "vgrant-size"
+#define VGD_KEY_STATS         "vgrant-stats"
+#define VGD_KEY_STATS_REQUEST "vgrant-stats-request"
+
+enum vgd_phase {
+	VGD_NEW,
+	VGD_OPENING,
+	VGD_WAIT,
+	VGD_ATTACHING,
+	VGD_CONNECTED,
+	VGD_CLOSING,
+	VGD_DETACHING,
+	VGD_CLOSED,
+	VGD_REMOVING,
+};
+
+/* What our own directory says, checked. */
+struct vgd_config {
+	enum vg_ipc_engine engine;
+	bool read_only;
+	uint32_t queues;
+	uint64_t null_size;
+	char image[VG_STORE_VALUE_MAX];
+};
+
+struct vgd_node {
+	struct vgd_node *next;
+	struct vgd_supervisor *sup;
+	char kind[16];
+	uint16_t domid;
+	uint32_t devid;
+	char dir[64];   /* backend/KIND/GUEST/DEVID, relative to our own domain */
+	char front[64]; /* the frontend's directory: there is one place where it can be */
+	char front_state[72];
+	char token[32]; /* of the watch on the frontend's state */
+	char label[VG_IPC_LABEL_MAX];
+
+	enum vgd_phase phase;
+	struct vgd_config config;
+	bool watching;
+	bool front_seen;  /* the frontend's state was readable once: from then on, unreadable is
+			     gone */
+	bool front_moved; /* it had another state than 1 since we began: 1 means it comes again */
+	bool removed;     /* our directory has gone: nothing more is written */
+	bool replaced;    /* our directory was made anew while a worker had the device */
+	bool dirty;       /* something changed: vgd_node_run() */
+	bool stats_dirty;
+	bool dead; /* to be freed by the supervisor */
+
+	int image; /* open from OPENING to ATTACHING, then it is the worker's; -1 */
+	struct vgd_image_id image_id; /* while has_image */
+	bool has_image;
+	struct vgd_worker *worker;  /* from ATTACHING to the end of DETACHING */
+	uint32_t device;            /* id in the worker */
+	enum vg_xenbus_state state; /* what we wrote last */
+
+	uint64_t deadline_ms;    /* of the phase */
+	uint64_t front_until_ms; /* how long a frontend that was never seen may stay away */
+	uint64_t not_before_ms;  /* a guest that comes and goes is not served faster than this */
+	uint64_t log_from_ms;    /* log allowance of what a guest can cause */
+	unsigned int log_used;
+
+	uint64_t stats_cookie; /* of the question under way, or 0 */
+	char stats_nonce[VGD_NONCE_MAX];
+};
+
+/* ---- node.c: the state machine ---- */
+
+/* The node of backend/@kind/@domid/@devid, made if there is none. NULL: no memory. */
+struct vgd_node *vgd_node_get(struct vgd_supervisor *sup, const char *kind, uint16_t domid,
+			      uint32_t devid);
+void vgd_node_free(struct vgd_node *node);
+/* Looks at both directories and moves on. Does not block but for xenstored and the file system. */
+void vgd_node_run(struct vgd_node *node);
+/* When vgd_node_run() wants to be called without an event. */
+uint64_t vgd_node_deadline(const struct vgd_node *node);
+
+/* The worker's answers. @error is 0 or negative errno. */
+void vgd_node_attached(struct vgd_node *node, int error, const char *words);
+void vgd_node_detached(struct vgd_node *node);
+/* The worker has let go: the connection broke, or the worker died. */
+void vgd_node_failed(struct vgd_node *node, const char *words);
+
+/* ---- node_config.c: our own directory ---- */
+
+/* 0, or -EINVAL with a sentence in @words: what is wrong and how to mend it. */
+int vgd_config_read(struct vgd_node *node, struct vgd_config *config, char *words,
+		    size_t words_size);
+
+/* What the two directories say now. */
+struct vgd_look {
+	uint32_t own; /* our state; 0: our directory has gone */
+#define VGD_OWN_ODD 9 /* something that is no state */
+	bool online;
+	uint32_t front; /* the frontend's state; 0: unreadable, or none */
+	bool gone;      /* the frontend was there and is not any more */
+};
+void vgd_node_look(struct vgd_node *node, struct vgd_look *look);
+
+/* ---- node_store.c: what we write ---- */
+
+/* Writes our state, unless the directory has gone. */
+void vgd_node_set_state(struct vgd_node *node, enum vg_xenbus_state state);
+/* Publishes the versions and limits and state 2. Negative errno. */
+int vgd_node_publish(struct vgd_node *node);
+/* Writes vgrant-error; an empty @words removes it. */
+void vgd_node_set_error(struct vgd_node *node, const char *words);
+/* Removes the directory if its state is still 6, and its parent when that is then empty. */
+void vgd_node_remove_dir(struct vgd_node *node);
+
+/* ---- node_stats.c ---- */
+
+/* Somebody may have written vgrant-stats-request. */
+void vgd_node_stats_request(struct vgd_node *node);
+void vgd_node_stats_reply(struct vgd_node *node, const struct vg_ipc_stats *stats);
+
+/* ---- log lines about one device ---- */
+
+/* Limited to a few lines a minute: for what a guest can cause as often as it likes. */
+__attribute__((format(printf, 3, 4))) void
+vgd_node_log(struct vgd_node *node, enum vg_log_level level, const char *fmt, ...);
+
+#endif

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Every write is made in a transaction that first looks whether the directory is still there: a
+ * plain write would bring back to life what the toolstack has just removed.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node.h"
+#include "supervisor.h"
+#include "text.h"
+
+/* Transactions that conflict are made anew; nothing but the toolstack writes where we do. */
+#define TRIES 16
+
+struct change {
+	const char *key;
+	const char *value; /* NULL: remove the key */
+};
+
+static int apply(struct vgd_node *node, const struct change *changes, unsigned int n)
+{
+	struct vg_store *store = node->sup->store;
+	char path[VG_STORE_PATH_MAX];
+	uint32_t state;
+	int rc;
+
+	rc = vg_store_path(path, "%s/state", node->dir);
+	if (!rc)
+		rc = vg_store_read_u32(store, path, UINT32_MAX, &state);
+	for (unsigned int i = 0; i < n && !rc; i++) {
+		rc = vg_store_path(path, "%s/%s", node->dir, changes[i].key);
+		if (!rc && changes[i].value)
+			rc = vg_store_write(store, path, changes[i].value);
+		else if (!rc)
+			rc = vg_store_remove(store, path);
+		if (rc == -ENOENT && !changes[i].value)
+			rc = 0;
+	}
+	return rc;
+}
+
+static int change(struct vgd_node *node, const struct change *changes, unsigned int n)
+{
+	struct vg_store *store = node->sup->store;
+	int rc = -EAGAIN;
+
+	if (node->removed)
+		return -ENOENT;
+	for (unsigned int i = 0; i < TRIES && rc == -EAGAIN; i++) {
+		int error;
+
+		rc = vg_store_begin(store);
+		if (rc)
+			break;
+		error = apply(node, changes, n);
+		rc = vg_store_end(store, !error);
+		if (error)
+			rc = error;
+	}
+	if (rc && rc != -ENOENT)
+		vgd_node_log(node, VG_LOG_ERROR, "cannot write to %s in xenstore: %s%s", node->dir,
+			     strerror(-rc),
+			     rc == -EACCES   ? ": it must belong to this domain"
+			     : rc == -ENOSPC ? ": this domain's quota of nodes is used up"
+					     : "");
+	return rc;
+}
+
+void vgd_node_set_state(struct vgd_node *node, enum vg_xenbus_state state)
+{
+	char text[2] = {(char)('0' + state), '\0'};
+	const struct change changes[] = {{"state", text}};
+
+	node->state = state;
+	change(node, changes, 1);
+}
+
+int vgd_node_publish(struct vgd_node *node)
+{
+	char version[16], pages[16];
+	const struct change changes[] = {
+		{VG_KEY_VERSION, version},
+		{VG_KEY_MAX_PAGES, pages},
+		{VGD_KEY_ERROR, NULL},
+		{"state", "2"},
+	};
+
+	snprintf(version, sizeof(version), "%d", VG_XENBUS_VERSION);
+	snprintf(pages, sizeof(pages), "%" PRIu32, node->sup->options->max_pages);
+	node->state = VG_XENBUS_INIT_WAIT;
+	return change(node, changes, 4);
+}
+
+void vgd_node_set_error(struct vgd_node *node, const char *words)
+{
+	char text[VGD_WORDS_MAX];
+	const struct change changes[] = {{VGD_KEY_ERROR, words[0] ? text : NULL}};
+
+	snprintf(text, sizeof(text), "%s", words);
+	vgd_printable(text);
+	change(node, changes, 1);
+}
+
+static int remove_if_closed(struct vgd_node *node)
+{
+	struct vg_store *store = node->sup->store;
+	char path[VG_STORE_PATH_MAX];
+	uint32_t state;
+	int rc;
+
+	rc = vg_store_path(path, "%s/state", node->dir);
+	if (!rc)
+		rc = vg_store_read_u32(store, path, UINT32_MAX, &state);
+	if (!rc && state != VG_XENBUS_CLOSED)
+		rc = -EBUSY;
+	return rc ? rc : vg_store_remove(store, node->dir);
+}
+
+/* The guest's directory, when no device of this kind is left. It may belong to the toolstack, and
+ * then it is the toolstack's to remove. */
+static void remove_parent(struct vgd_node *node)
+{
+	struct vg_store *store = node->sup->store;
+	char path[VG_STORE_PATH_MAX];
+	char **names = NULL;
+	int rc;
+
+	if (vg_store_path(path, "backend/%s/%u", node->kind, node->domid) || vg_store_begin(store))
+		return;
+	rc = vg_store_list(store, path, &names);
+	if (rc >= 0)
+		free(names);
+	if (!rc)
+		rc = vg_store_remove(store, path);
+	vg_store_end(store, !rc);
+}
+
+void vgd_node_remove_dir(struct vgd_node *node)
+{
+	struct vg_store *store = node->sup->store;
+	int rc = -EAGAIN;
+
+	for (unsigned int i = 0; i < TRIES && rc == -EAGAIN; i++) {
+		int error;
+
+		rc = vg_store_begin(store);
+		if (rc)
+			break;
+		error = remove_if_closed(node);
+		rc = vg_store_end(store, !error);
+		if (error)
+			rc = error;
+	}
+	if (rc == -EBUSY) /* attached anew meanwhile */
+		return;
+	if (rc && rc != -ENOENT) {
+		vgd_node_log(node, VG_LOG_ERROR, "cannot remove %s from xenstore: %s", node->dir,
+			     strerror(-rc));
+		return;
+	}
+	node->removed = true;
+	remove_parent(node);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: the one process that has xenstore and opens images. It keeps a node (node.h) for
+ * each of our xenbus directories and a worker process (workers.h) for each guest that is served.
+ * One thread, one epoll loop; it waits for no guest and no worker, every such wait has a deadline.
+ */
+#ifndef VGRANTD_SUPERVISOR_H
+#define VGRANTD_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vgrant/log.h>
+#include <vgrant/store.h>
+
+struct vgd_node;
+struct vgd_worker;
+
+struct vgrantd_options {
+	uint32_t max_pages;   /* that one guest may have mapped here */
+	uint32_t total_pages; /* that all guests together may have */
+	uint32_t poll_us;
+	bool verbose;
+};
+
+struct vgd_supervisor {
+	const struct vgrantd_options *options;
+	const struct vg_log *log;
+	struct vg_store *store;
+	int epoll;
+	int signals;
+	int claim; /* a bound name: there is one supervisor in a domain */
+	struct vgd_node *nodes;
+	struct vgd_worker *workers;
+	uint32_t next_device; /* never 0, never used twice */
+	uint64_t next_source; /* of epoll events */
+	uint64_t next_cookie; /* of questions for figures; never 0 */
+	uint64_t now_ms;      /* monotonic, set once a turn */
+	bool rescan;          /* our directories are to be listed again */
+	bool stopping;
+	uint64_t stop_deadline_ms;
+	uint64_t alive_ms; /* when the connection to xenstored is tried next */
+};
+
+/* Serves until SIGTERM or SIGINT. Returns the exit status. */
+int vgd_supervise(const struct vgrantd_options *options, const struct vg_log *log);
+
+#define VGD_NEVER UINT64_MAX /* a deadline that does not come */
+
+#endif

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: MIT
+/* A worker's set-up, and its devices coming and going. The hot path is in loop.c. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "vgrantd/worker_internal.h"
+
+#define IO_ENTRIES 256
+
+/*
+ * What lies in no region is copied up to this size and mapped above it. A map and unmap of a page
+ * cost some ten times a copied page on real hardware, until the TLB flush of the unmap is shared by
+ * many pages.
+ */
+#define COPY_MAX     65536
+#define MAX_REQUESTS 512
+
+/* ---- to the supervisor ---- */
+
+/* A supervisor that does not read cannot be served: the worker ends, which it will notice. */
+static void answer(struct worker *w, const struct vg_ipc_msg *msg)
+{
+	int ret = vg_ipc_send(w->options->socket, msg, -1);
+
+	if (ret && !w->over) {
+		vg_err(w->log, "the supervisor does not answer (%s): letting go of all devices",
+		       strerror(-ret));
+		w->over = true;
+		for (struct served *s = w->served; s; s = s->next)
+			s->ending = true;
+	}
+}
+
+static void answer_result(struct worker *w, enum vg_ipc_type type, uint32_t device, int error,
+			  const char *words)
+{
+	struct vg_ipc_msg msg;
+
+	if (words)
+		vg_ipc_result_init(&msg, type, device, error, "%s", words);
+	else
+		vg_ipc_result_init(&msg, type, device, error, NULL);
+	answer(w, &msg);
+}
+
+static void answer_detached(struct worker *w, uint32_t device)
+{
+	answer(w, &(struct vg_ipc_msg){.type = VG_IPC_DETACHED, .device = device});
+}
+
+/* ---- a device ---- */
+
+/* Nothing may be in flight. */
+static void served_free(struct served *s)
+{
+	vg_xenbus_conn_close(s->conn);
+	vg_blk_destroy(s->blk);
+	vg_view_destroy(s->view);
+	if (s->image >= 0)
+		close(s->image);
+	free(s);
+}
+
+static int open_view(struct worker *w, struct served *s)
+{
+	const struct vg_view_config config = {
+		.domid = w->options->domid,
+		.gnttab = w->gnttab,
+		.quota = &w->quota,
+		.policy = {.copy_max = COPY_MAX, .map_max = VG_REQUEST_BYTES},
+		.max_requests = MAX_REQUESTS,
+		.log = w->log,
+	};
+
+	return vg_view_create(&config, &s->view);
+}
+
+static int open_blk(struct worker *w, struct served *s, const struct vg_ipc_attach *a)
+{
+	const struct vg_blk_config config = {
+		.view = s->view,
+		.io = w->io,
+		.engine = a->engine == VG_IPC_ENGINE_NULL ? VG_BLK_ENGINE_NULL : VG_BLK_ENGINE_FILE,
+		.fd = s->image,
+		.read_only = a->read_only,
+		.null_size = a->null_size,
+		.queues = a->queues,
+		.serial = a->serial,
+		.log = w->log,
+		.label = s->label,
+	};
+	int ret = vg_blk_create(&config, &s->blk);
+
+	if (!ret)
+		s->dev = vg_blk_device(s->blk);
+	return ret;
+}
+
+static int open_conn(struct worker *w, struct served *s, const struct vg_ipc_attach *a)
+{
+	const struct vg_xenbus_conn_config config = {
+		.domid = w->options->domid,
+		.control_ref = a->control_ref,
+		.remote_port = a->remote_port,
+		.gnttab = w->gnttab,
+		.evtchn = w->evtchn,
+		.quota = &w->quota,
+		.view = s->view,
+		.device = s->dev,
+		.log = w->log,
+		.label = s->label,
+	};
+
+	return vg_xenbus_conn_open(&config, &s->conn);
+}
+
+/* What a failed attach means for the person who reads the log. */
+static const char *attach_words(const struct served *s, int error)
+{
+	if (!s->view || !s->dev)
+		return error == -ENOMEM ? "the driver domain is out of memory"
+					: "the image cannot be served (see vgrantd's log)";
+	switch (error) {
+	case -EPROTO:
+		return "the frontend's control page is not one of this protocol: does the guest "
+		       "run the vgrant frontend?";
+	case -EFAULT:
+		return "the frontend's control page is not granted to this domain";
+	case -EDQUOT:
+		return "the guest is at its quota of mapped pages: raise --max-pages";
+	case -EINVAL:
+	case -EPERM:
+		return "the frontend's event channel is not offered to this domain";
+	case -ENOMEM:
+		return "the driver domain is out of memory";
+	default:
+		return "the frontend's connection cannot be opened (see vgrantd's log)";
+	}
+}
+
+static void attach(struct worker *w, const struct vg_ipc_msg *msg, int image)
+{
+	const struct vg_ipc_attach *a = &msg->u.attach;
+	struct served *s = calloc(1, sizeof(*s));
+	int ret = -ENOMEM;
+
+	if (!s) {
+		if (image >= 0)
+			close(image);
+		answer_result(w, VG_IPC_ATTACHED, msg->device, ret,
+			      "the driver domain is out of memory");
+		return;
+	}
+	s->id = msg->device;
+	s->image = image;
+	memcpy(s->label, a->label, sizeof(s->label));
+	ret = open_view(w, s);
+	if (!ret)
+		ret = open_blk(w, s, a);
+	if (!ret)
+		ret = open_conn(w, s, a);
+	if (ret) {
+		answer_result(w, VG_IPC_ATTACHED, msg->device, ret, attach_words(s, ret));
+		served_free(s);
+		return;
+	}
+	s->next = w->served;
+	w->served = s;
+	answer_result(w, VG_IPC_ATTACHED, msg->device, 0, NULL);
+}
+
+static struct served *find(struct worker *w, uint32_t id)
+{
+	struct served *s = w->served;
+
+	while (s && s->id != id)
+		s = s->next;
+	return s;
+}
+
+static void detach(struct worker *w, uint32_t id)
+{
+	struct served *s = find(w, id);
+
+	if (!s) {
+		answer_detached(w, id);
+		return;
+	}
+	s->ending = true;
+	s->answer = true;
+}
+
+void worker_fail(struct worker *w, struct served *s, const char *why)
+{
+	vg_warn(w->log, "%s: %s; the connection ends", s->label, why);
+	s->ending = true;
+	s->failed = true;
+}
+
+void worker_bury(struct worker *w)
+{
+	struct served **at = &w->served;
+
+	while (*at) {
+		struct served *s = *at;
+		uint32_t id = s->id;
+		bool failed = s->failed, waited_for = s->answer;
+
+		if (!s->ending || !vg_device_stop(s->dev)) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		served_free(s);
+		/* Only now: what is answered must be true. */
+		if (waited_for)
+			answer_detached(w, id);
+		else if (failed)
+			answer_result(w, VG_IPC_FAILED, id, -EPROTO,
+				      "the frontend broke the protocol of the control page");
+	}
+}
+
+/* ---- figures ---- */
+
+static void report_stats(struct worker *w, uint32_t id, uint64_t cookie)
+{
+	struct served *s = find(w, id);
+	struct vg_xenbus_conn_stats conn;
+	struct vg_view_stats view;
+	struct vg_blk_stats blk;
+	struct vg_ipc_msg msg;
+
+	vg_ipc_stats_init(&msg, id, cookie);
+	if (!s) {
+		msg.u.stats.error = 1;
+		answer(w, &msg);
+		return;
+	}
+	vg_view_get_stats(s->view, &view);
+	vg_blk_get_stats(s->blk, &blk);
+	vg_xenbus_conn_get_stats(s->conn, &conn);
+	const struct {
+		const char *name;
+		uint64_t value;
+	} figure[] = {
+		{"reads", blk.reads},
+		{"writes", blk.writes},
+		{"flushes", blk.flushes},
+		{"other", blk.other},
+		{"errors", blk.errors},
+		{"bytes-read", blk.bytes_read},
+		{"bytes-written", blk.bytes_written},
+		{"in-flight", blk.in_flight},
+		{"requests", view.requests},
+		{"faults", view.faults},
+		{"regions", view.regions},
+		{"pages-mapped", view.pages_mapped},
+		{"pages-mapped-peak", view.pages_mapped_peak},
+		{"pages-reached", view.pages_reached},
+		{"map-ops", view.map_ops},
+		{"unmap-ops", view.unmap_ops},
+		{"unmap-failures", view.unmap_failures},
+		{"copy-ops", view.copy_ops},
+		{"copy-calls", view.copy_calls},
+		{"bytes-copied", view.bytes_copied},
+		{"messages", conn.messages},
+		{"messages-discarded", conn.discarded},
+		{"events-received", conn.events_received},
+		{"notifications-sent", conn.notifications_sent},
+		{"worker-pages-mapped", w->quota.pages},
+		{"worker-pages-max", w->quota.max_pages},
+		{"worker-turns", w->stats.turns},
+		{"worker-looks", w->stats.looks},
+		{"worker-sleeps", w->stats.sleeps},
+		{"worker-events", w->stats.events},
+	};
+	for (size_t i = 0; i < sizeof(figure) / sizeof(figure[0]); i++)
+		vg_ipc_stats_add(&msg, figure[i].name, figure[i].value);
+	answer(w, &msg);
+}
+
+/* ---- from the supervisor ---- */
+
+static void shut_down(struct worker *w, bool answered)
+{
+	w->over = true;
+	for (struct served *s = w->served; s; s = s->next) {
+		s->ending = true;
+		s->answer = answered;
+	}
+}
+
+void worker_receive(struct worker *w)
+{
+	for (;;) {
+		struct vg_ipc_msg msg;
+		int fd = -1;
+		int ret = vg_ipc_recv(w->options->socket, &msg, &fd);
+
+		if (ret == -EBADMSG)
+			continue;
+		if (ret == -EAGAIN)
+			return;
+		if (ret) {
+			/* The end of file stays readable: look at it no more. */
+			epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->options->socket, NULL);
+			shut_down(w, false);
+			return;
+		}
+		switch (msg.type) {
+		case VG_IPC_ATTACH:
+			attach(w, &msg, fd);
+			fd = -1;
+			break;
+		case VG_IPC_DETACH:
+			detach(w, msg.device);
+			break;
+		case VG_IPC_GET_STATS:
+			report_stats(w, msg.device, msg.u.cookie);
+			break;
+		case VG_IPC_SHUTDOWN:
+			shut_down(w, true);
+			break;
+		default:
+			break;
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+/* ---- set-up ---- */
+
+static int watch_fd(const struct worker *w, int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+
+	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
+}
+
+/* Opens all that the worker will ever have, and then gives up what it can. */
+static int set_up(struct worker *w)
+{
+	int ret;
+
+	/* The terminal's Ctrl-C and a service manager's SIGTERM are the supervisor's business. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write past a limit is that write's error */
+	ret = vg_gnttab_open(w->log, &w->gnttab);
+	if (ret)
+		return ret;
+	ret = vg_evtchn_open(w->log, &w->evtchn);
+	if (ret)
+		return ret;
+	ret = vg_evtchn_restrict(w->evtchn, w->options->domid);
+	if (ret)
+		vg_warn(w->log,
+			"event channels cannot be restricted to dom%u (%s): going on without",
+			w->options->domid, strerror(-ret));
+	if (vg_io_ring_open(IO_ENTRIES, w->log, &w->io))
+		w->io = NULL;
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll < 0)
+		return -errno;
+	ret = watch_fd(w, w->options->socket);
+	if (!ret)
+		ret = watch_fd(w, vg_evtchn_fd(w->evtchn));
+	if (!ret && w->io)
+		ret = watch_fd(w, vg_io_ring_fd(w->io));
+	if (!ret && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		ret = -errno;
+	return ret;
+}
+
+int vgrantd_worker(const struct vgrantd_worker_options *options)
+{
+	struct worker w = {
+		.options = options,
+		.log = options->log,
+		.quota = {.max_pages = options->max_pages},
+		.poll = {.max = (uint64_t)options->poll_us * 1000},
+		.epoll = -1,
+	};
+	int ret = set_up(&w);
+
+	if (ret)
+		vg_err(w.log, "the worker of dom%u cannot start: %s", options->domid,
+		       strerror(-ret));
+	else
+		worker_loop(&w);
+	if (w.epoll >= 0)
+		close(w.epoll);
+	vg_io_ring_close(w.io);
+	vg_evtchn_close(w.evtchn);
+	vg_gnttab_close(w.gnttab);
+	close(options->socket);
+	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker: the process that serves all devices of one guest. It has no xenstore. */
+#ifndef VGRANTD_WORKER_H
+#define VGRANTD_WORKER_H
+
+#include <stdint.h>
+
+#include <vgrant/log.h>
+
+struct vgrantd_worker_options {
+	uint16_t domid;     /* the guest */
+	int socket;         /* to the supervisor, see ipc.h; the worker's, to be closed */
+	uint32_t max_pages; /* of the guest, mapped at one time by all its devices */
+	uint32_t poll_us;   /* busy-poll budget after the last request, 0: never */
+	const struct vg_log *log;
+};
+
+/* Serves until VG_IPC_SHUTDOWN or end of file on the socket. Returns the exit status. */
+int vgrantd_worker(const struct vgrantd_worker_options *options);
+
+#endif
