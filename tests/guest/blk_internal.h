@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What the set-up and the request path of virtio-blk share. */
+#ifndef VGGUEST_BLK_INTERNAL_H
+#define VGGUEST_BLK_INTERNAL_H
+
+#include "blk.h"
+#include "internal.h"
+
+#define MAX_SEGMENTS 256 /* of one request, with header and status */
+#define HEADER_BYTES 16u
+#define META_BYTES   64u /* stride: no slot's header shares a cache line with another's */
+
+struct meta {
+	uint32_t type, reserved;
+	uint64_t sector;
+	uint8_t status; /* written by the device */
+};
+
+struct slot {
+	struct vgg_blk_slot pub;
+	struct meta *meta;
+	uint64_t meta_addr;
+	struct vgg_indirect indirect;
+	const struct vgg_pages *pages; /* of the data: a chunk, or fresh */
+	size_t offset;
+	struct vgg_pages fresh;
+};
+
+struct blk_queue {
+	struct vgg_queue q;
+	unsigned int inflight;
+	struct slot *slots;
+	struct vgg_pages meta, tables;
+	struct vgg_pages *chunks; /* data */
+	unsigned int num_chunks;
+};
+
+struct vgg_blk {
+	struct vgg *g;
+	enum vgg_mode mode;
+	uint16_t queues, depth, segments;
+	uint32_t max_bytes, max_segs;
+	bool indirect;
+	struct vgg_blk_info info;
+	struct blk_queue queue[VGG_MAX_QUEUES];
+};
+
+static inline struct slot *slot_of(struct vgg_blk_slot *pub)
+{
+	return (struct slot *)(void *)pub; /* its first member */
+}
+
+static inline uint32_t bytes_to_pages(uint32_t bytes)
+{
+	return (bytes + VGG_PAGE - 1) / VGG_PAGE;
+}
+
+#endif
