@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#include "proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXIT_NO_EXEC 127
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+void proc_catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
+}
+
+bool proc_interrupted(void)
+{
+	return interrupted;
+}
+
+void proc_sleep_ms(unsigned int ms)
+{
+	const struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void close_pipe(int fd[2])
+{
+	for (int i = 0; i < 2; i++) {
+		if (fd[i] >= 0)
+			close(fd[i]);
+		fd[i] = -1;
+	}
+}
+
+/* In the child. Does not return. */
+static void become(const struct proc_spec *spec, int in, int out)
+{
+	int log = open(spec->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_DFL);
+	if (in < 0)
+		in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (log < 0 || in < 0 || dup2(in, STDIN_FILENO) < 0 ||
+	    dup2(out >= 0 ? out : log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
+		_exit(EXIT_NO_EXEC);
+	if (spec->env_name && setenv(spec->env_name, spec->env_value, 1))
+		_exit(EXIT_NO_EXEC);
+	/* execv() does not write through argv; its type cannot say so. */
+	execv(spec->argv[0], (char *const *)(uintptr_t)spec->argv);
+	_exit(EXIT_NO_EXEC);
+}
+
+int proc_start(struct proc *p, const struct proc_spec *spec)
+{
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, err = 0;
+
+	*p = (struct proc){.in = -1, .out = -1};
+	if (spec->pipes && (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))) {
+		err = -errno;
+		goto out;
+	}
+	p->pid = fork();
+	if (p->pid < 0) {
+		err = -errno;
+		p->pid = 0;
+		goto out;
+	}
+	if (!p->pid)
+		become(spec, in[0], out[1]);
+	p->in = in[1];
+	p->out = out[0];
+	in[1] = out[0] = -1;
+out:
+	close_pipe(in);
+	close_pipe(out);
+	return err;
+}
+
+int proc_send(struct proc *p, const char *line)
+{
+	size_t len = strlen(line);
+	ssize_t n = write(p->in, line, len);
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == len ? 0 : -EPIPE;
+}
+
+/* Reads more of its output. 1: some came, 0: its end, or negative errno. */
+static int fill(struct proc *p, uint64_t deadline)
+{
+	struct pollfd pfd = {.fd = p->out, .events = POLLIN};
+	uint64_t now = now_ms();
+	ssize_t n;
+
+	if (p->len == sizeof(p->buf))
+		return -E2BIG;
+	if (interrupted)
+		return -EINTR;
+	n = now < deadline ? poll(&pfd, 1, (int)(deadline - now)) : 0;
+	if (n < 0)
+		return -errno;
+	if (!n)
+		return -ETIMEDOUT;
+	n = read(p->out, p->buf + p->len, sizeof(p->buf) - p->len);
+	if (n < 0)
+		return -errno;
+	p->len += (size_t)n;
+	return n > 0;
+}
+
+static int take(struct proc *p, char *text, size_t size, size_t len, size_t skip)
+{
+	if (len >= size)
+		return -E2BIG;
+	memcpy(text, p->buf, len);
+	text[len] = '\0';
+	p->len -= len + skip;
+	memmove(p->buf, p->buf + len + skip, p->len);
+	return 0;
+}
+
+int proc_line(struct proc *p, char *line, size_t size, unsigned int timeout_ms)
+{
+	uint64_t deadline = now_ms() + timeout_ms;
+	const char *end;
+
+	while (!(end = memchr(p->buf, '\n', p->len))) {
+		int ret = fill(p, deadline);
+
+		if (ret <= 0)
+			return ret ? ret : -EPIPE;
+	}
+	return take(p, line, size, (size_t)(end - p->buf), 1);
+}
+
+int proc_output(struct proc *p, char *text, size_t size, unsigned int timeout_ms)
+{
+	uint64_t deadline = now_ms() + timeout_ms;
+	int ret;
+
+	do
+		ret = fill(p, deadline);
+	while (ret > 0);
+	return ret ? ret : take(p, text, size, p->len, 0);
+}
+
+/* Polls, since SIGCHLD is nobody's. */
+static bool ended(pid_t pid, unsigned int timeout_ms, int *status)
+{
+	uint64_t deadline = now_ms() + timeout_ms;
+
+	while (waitpid(pid, status, WNOHANG) != pid) {
+		if (now_ms() >= deadline)
+			return false;
+		proc_sleep_ms(5);
+	}
+	return true;
+}
+
+int proc_stop(struct proc *p, int sig, unsigned int timeout_ms)
+{
+	int status = 0;
+
+	if (!p->pid)
+		return 0;
+	if (p->in >= 0)
+		close(p->in);
+	if (sig)
+		kill(p->pid, sig);
+	if (!ended(p->pid, timeout_ms, &status)) {
+		kill(p->pid, SIGKILL);
+		waitpid(p->pid, &status, 0);
+	}
+	if (p->out >= 0)
+		close(p->out);
+	*p = (struct proc){.in = -1, .out = -1};
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Child processes. Every wait is bounded; errors are negative errno, -EINTR: the user wants to
+ * stop. */
+#ifndef BENCH_PROC_H
+#define BENCH_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct proc {
+	pid_t pid;      /* 0: none */
+	int in, out;    /* pipes to its standard input and from its standard output, or -1 */
+	char buf[8192]; /* of ->out: read and not yet taken */
+	size_t len;
+};
+
+struct proc_spec {
+	const char *const *argv; /* NULL at the end; argv[0] is a path */
+	const char *log; /* file for standard error, and for standard output without pipes */
+	const char *env_name, *env_value; /* one more in its environment, or NULL */
+	bool pipes;
+};
+
+/* Starts it; it is killed when this process dies. */
+int proc_start(struct proc *p, const struct proc_spec *spec);
+/* Sends one line, which has its newline. -EPIPE: it does not read any more. */
+int proc_send(struct proc *p, const char *line);
+/* Takes one line, without its newline. -ETIMEDOUT, -EPIPE: it has closed its output, -E2BIG. */
+int proc_line(struct proc *p, char *line, size_t size, unsigned int timeout_ms);
+/* All of its output up to its end, as text. */
+int proc_output(struct proc *p, char *text, size_t size, unsigned int timeout_ms);
+/*
+ * Closes its pipes, sends @sig unless it is 0, and waits; past the time-out it is killed. Returns
+ * the exit status, or 128 and the signal. Nothing to stop: 0.
+ */
+int proc_stop(struct proc *p, int sig, unsigned int timeout_ms);
+
+/* SIGINT and SIGTERM end waits with -EINTR from here on. */
+void proc_catch_signals(void);
+bool proc_interrupted(void);
+void proc_sleep_ms(unsigned int ms);
+
+#endif
