@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Xen and what its tools need, from Debian packages that are unpacked and not installed.
+
+packages_own_suite() {
+	# shellcheck disable=SC1091
+	(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+}
+
+# apt's options for a suite, into PACKAGES_APT: the machine's own apt for its own suite; for another
+# one, or with "private" for source packages, an apt of the lab's own whose source is the machine's
+# Debian source with the suite exchanged.
+packages_apt() { # SUITE [private]
+	local suite=$1 dir uri keyring
+	PACKAGES_APT=(-qq -o APT::Sandbox::User=root)
+	[[ $suite != "$(packages_own_suite)" || ${2:-} ]] || return 0
+	uri=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 2>/dev/null |
+		awk -v own="$(packages_own_suite)" '$1 == own && $2 == "main" { print $3; exit }')
+	[[ $uri ]] || lab_die "no Debian source in this machine's apt configuration to take $suite from"
+	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	dir=$(lab_cache)/apt-$suite
+	mkdir -p "$dir"/{lists/partial,archives/partial} || return 1
+	touch "$dir/status"
+	printf '%s [signed-by=%s] %s %s main\n' deb "$keyring" "$uri" "$suite" deb-src "$keyring" "$uri" "$suite" >"$dir/sources.list"
+	PACKAGES_APT+=(-o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
+		-o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir" -o Dir::State::status="$dir/status"
+		-o Dir::Cache::archives="$dir/archives" -o APT::Architecture=amd64)
+	if [[ -z $(find "$dir/lists" -name '*Packages*' -print -quit) ]]; then
+		apt-get "${PACKAGES_APT[@]}" update >&2 || return 1
+	fi
+}
+
+# name=version of each package that apt would take, one a line.
+packages_candidates() { # PACKAGE...
+	apt-cache "${PACKAGES_APT[@]}" policy "$@" 2>/dev/null |
+		awk '/^[^ ]/ { n = $1; sub(/:$/, "", n) } $1 == "Candidate:" && $2 != "(none)" { print n "=" $2 }' | sort
+}
+
+# The named packages and the libraries that they depend on. Perl, Python and the like are not
+# followed: no program that the lab starts needs them.
+packages_closure() { # PACKAGE...
+	apt-cache "${PACKAGES_APT[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts \
+		--no-breaks --no-replaces --no-enhances "$@" 2>/dev/null |
+		awk -v wanted="$*" '
+			/^[^ ]/ { from = $1 }
+			/Depends:/ && $2 ~ /^lib/ && $2 !~ /^lib(perl|python|newt|debian-installer)/ { needs[from] = needs[from] " " $2 }
+			END {
+				n = split(wanted, queue)
+				for (i = 1; i <= n; i++) {
+					if (queue[i] in seen)
+						continue
+					seen[queue[i]]
+					print queue[i]
+					m = split(needs[queue[i]], more)
+					for (j = 1; j <= m; j++)
+						queue[++n] = more[j]
+				}
+			}'
+}
+
+packages_unpack() { # PACKAGE... DIRECTORY
+	local dir=${!#} deb
+	local -a list
+	mapfile -t list < <(packages_closure "${@:1:$#-1}")
+	mapfile -t list < <(packages_candidates "${list[@]}")
+	((${#list[@]} >= $# - 1)) || return 1
+	mkdir "$dir/debs" "$dir/root" || return 1
+	(cd "$dir/debs" && apt-get "${PACKAGES_APT[@]}" download "${list[@]}") || return 1
+	for deb in "$dir"/debs/*.deb; do
+		dpkg-deb -x "$deb" "$dir/root" || return 1
+	done
+	rm -rf "$dir/debs" "$dir/root/usr/share/doc" "$dir/root/usr/share/man" "$dir/root/usr/share/locale"
+}
+
+# packages_root NAME SUITE PACKAGE...: prints the directory that holds the packages, unpacked.
+# Keyed by the versions that apt would take; where apt knows none (its lists were never fetched),
+# the newest in the cache serves.
+packages_root() {
+	local name=$1 suite=$2 list dir
+	shift 2
+	packages_apt "$suite" || return 1
+	list=$(packages_candidates "$@")
+	if [[ $list != *"$1="* ]]; then
+		dir=$(find "$(lab_cache)" -maxdepth 1 -type d -name "$name-$suite-????????????????" -printf '%T@ %p\n' |
+			sort -n | awk 'END { print $2 }')
+		[[ $dir ]] || lab_die "apt knows no package $1 in $suite: run apt-get update"
+	else
+		dir=$(lab_cached "$name-$suite" "$(lab_hash <<<"$list")" packages_unpack "$@") ||
+			lab_die "the packages of $name ($suite) could not be fetched and unpacked"
+	fi
+	echo "$dir/root"
+}
+
+# packages_source PACKAGE DIRECTORY: its source of the machine's own suite, unpacked, in DIRECTORY/src.
+packages_source() {
+	packages_apt "$(packages_own_suite)" private || return 1
+	(cd "$2" && apt-get "${PACKAGES_APT[@]}" source --download-only "$1") || return 1
+	(cd "$2" && dpkg-source --no-check --skip-patches -x ./*.dsc src >/dev/null)
+}

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash disable=SC2034
+# The kinds of boot on x86. One boot serves many scenarios; a scenario names the kinds it runs in.
+
+X86_BOOTS=(pv pvh pv-xen4.20)
+
+boot_select() { # NAME
+	BOOT=$1
+	BOOT_XEN=4.17
+	BOOT_SUITE=bookworm
+	case $1 in
+	pv) # the everyday pair: no nested paging to emulate
+		BOOT_TYPE=pv
+		BOOT_SMP=2
+		;;
+	pvh) # one processor: with two, guests die of triple faults under QEMU 7.2
+		BOOT_TYPE=pvh
+		BOOT_SMP=1
+		;;
+	pv-xen4.20) # another Xen and its tools, the same programs of ours
+		BOOT_TYPE=pv
+		BOOT_SMP=2
+		BOOT_XEN=4.20
+		BOOT_SUITE=trixie
+		;;
+	*) lab_die "there is no boot '$1'; there are: ${X86_BOOTS[*]}" ;;
+	esac
+	# On a machine that is busy with other things, processors that wait for each other's locks while
+	# they are not scheduled waste most of the time.
+	BOOT_SMP=${VGRANT_LAB_CPUS:-$BOOT_SMP}
+}
