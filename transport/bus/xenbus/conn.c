@@ -258,10 +258,12 @@ static int service(struct vg_xenbus_conn *conn, uint64_t now_ms, bool *notify)
 {
 	int taken, ret;
 
+	conn->blocked = false;
 	ret = conn_answer_deferred(conn, now_ms, notify);
 	if (!ret)
 		ret = send_config_event(conn, notify);
-	if (ret)
+	/* What could not be sent has the next free slot, or answers could take each for ever. */
+	if (ret || conn->blocked)
 		return ret;
 	for (taken = 0; taken < VG_CTL_SLOTS; taken++) {
 		ret = take_message(conn, now_ms, notify);
@@ -276,7 +278,11 @@ static int service(struct vg_xenbus_conn *conn, uint64_t now_ms, bool *notify)
 		ret = send_config_event(conn, notify);
 	if (ret)
 		return ret;
-	if (taken < VG_CTL_SLOTS || conn->blocked)
+	/*
+	 * The driver rings when it makes room in a full ring, and then only once: when there was no
+	 * room for a message, and then there was for what came after, none may come.
+	 */
+	if (conn->blocked)
 		return 0;
 	ret = vg_ctl_pending(&conn->ctl);
 	return ret > 0 ? 1 : ret;
