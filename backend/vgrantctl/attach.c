@@ -278,6 +278,9 @@ int cmd_attach(struct ctl *ctl)
 		rc = find_domain(ctl, args->backend, &backend);
 	if (rc)
 		return rc;
+	if (!domid)
+		return failure("domain 0 is given no disk: it is the toolstack's, and has those of "
+			       "this machine");
 	if (domid == backend)
 		return failure("domain %s cannot serve itself: name the driver domain with "
 			       "--backend",

@@ -105,6 +105,7 @@ struct device {
 	uint32_t devid;
 	char dir[96];   /* the backend's directory */
 	char front[96]; /* the guest's */
+	bool leftover;  /* the guest's is all that is left: an interrupted detach */
 };
 
 /* What is shown of a device; unreadable strings are empty, unreadable numbers 0. */
@@ -129,6 +130,9 @@ const char *state_name(uint32_t state);
 /* Devices that match, sorted by guest, device and backend: -1 matches all. *devices is the
  * caller's, to be freed. Returns the count or negative errno. */
 int find_devices(struct ctl *ctl, int domid, int64_t devid, struct device **devices);
+/* Adds the devices that are half removed to what find_devices() found. Returns the new count or
+ * -ENOMEM. */
+int find_leftovers(struct ctl *ctl, struct device **devices, int count);
 /*
  * The one device that the command line names: 0, or an exit status with the reason said. With
  * @leftover, a guest's directory whose backend's has gone is found too: *leftover is set.

@@ -196,6 +196,62 @@ int find_devices(struct ctl *ctl, int domid, int64_t devid, struct device **devi
 	return (int)found.count;
 }
 
+static bool is_known(const struct device *devices, size_t count, uint16_t domid, uint32_t devid)
+{
+	for (size_t i = 0; i < count; i++)
+		if (devices[i].domid == domid && devices[i].devid == devid)
+			return true;
+	return false;
+}
+
+static int add_leftovers(struct ctl *ctl, struct found *found, uint16_t domid)
+{
+	char path[VG_STORE_PATH_MAX];
+	uint32_t *devids = NULL;
+	int rc = vg_store_path(path, "/local/domain/%u/device/" VG_KIND_DISK, domid);
+	int count = rc ? rc : list_numbers(ctl, path, UINT32_MAX, &devids);
+
+	rc = count < 0 ? count : 0;
+	for (int i = 0; devids && i < count && !rc; i++) {
+		struct device device;
+		char value[8];
+		uint32_t backend;
+
+		if (is_known(found->devices, found->count, domid, devids[i]))
+			continue;
+		device_init(&device, domid, 0, devids[i]);
+		/* The guest can write there: it is shown, and nothing more. */
+		backend = read_number(ctl, device.front, "backend-id", DOMID_MAX, 0);
+		device_init(&device, domid, (uint16_t)backend, devids[i]);
+		/* Who may not read it does not know whether it is there. */
+		if (vg_store_read(ctl->store, device.dir, value, sizeof(value)) != -ENOENT)
+			continue;
+		rc = add(found, domid, (uint16_t)backend, devids[i]);
+		if (!rc)
+			found->devices[found->count - 1].leftover = true;
+	}
+	free(devids);
+	return rc;
+}
+
+int find_leftovers(struct ctl *ctl, struct device **devices, int count)
+{
+	struct found found = {*devices, (size_t)count, (size_t)count};
+	uint16_t *domids = NULL;
+	int n = list_domains(ctl, &domids);
+	int rc = n < 0 ? n : 0;
+
+	for (int i = 0; i < n && !rc; i++)
+		rc = add_leftovers(ctl, &found, domids[i]);
+	free(domids);
+	*devices = found.devices;
+	if (rc)
+		return rc;
+	if (found.count)
+		qsort(found.devices, found.count, sizeof(*found.devices), compare_devices);
+	return (int)found.count;
+}
+
 static bool has_front(struct ctl *ctl, const struct device *device)
 {
 	char value[8];

@@ -18,6 +18,8 @@ static json_t *device_json(const struct device *device, const struct device_info
 				 "read-only", (int)info->read_only, "queues", (int)info->queues,
 				 "engine", json_text(info->engine));
 
+	if (json && device->leftover)
+		json_object_set_new(json, "half-removed", json_true());
 	if (json && info->image[0])
 		json_object_set_new(json, "image", json_text(info->image));
 	if (json && info->error[0])
@@ -41,6 +43,21 @@ static int list_json(struct ctl *ctl, const struct device *devices, int count)
 	return print_json(array);
 }
 
+/* What is half removed is removed by the same command again. */
+static void tell_leftovers(struct ctl *ctl, const struct device *devices, int count)
+{
+	char guest[SHOWN_MAX], vdev[16];
+
+	for (int i = 0; i < count; i++) {
+		if (devices[i].leftover)
+			fprintf(stderr,
+				"vgrantctl: a detach was interrupted: 'vgrantctl detach %s %s' "
+				"removes what is left\n",
+				domain_name(ctl, devices[i].domid, guest),
+				vdev_name(devices[i].devid, vdev));
+	}
+}
+
 static int list_text(struct ctl *ctl, const struct device *devices, int count)
 {
 	if (!count) {
@@ -57,9 +74,13 @@ static int list_text(struct ctl *ctl, const struct device *devices, int count)
 		shown(image, info.image[0] ? info.image : "-");
 		printf("%-20s %-8s %-20s %-4s %-20s %s\n",
 		       domain_name(ctl, devices[i].domid, guest), vdev_name(devices[i].devid, vdev),
-		       domain_name(ctl, devices[i].backend, backend), info.read_only ? "r" : "w",
-		       state_words(&info), image);
+		       domain_name(ctl, devices[i].backend, backend),
+		       devices[i].leftover ? "-"
+		       : info.read_only    ? "r"
+					   : "w",
+		       devices[i].leftover ? "half removed" : state_words(&info), image);
 	}
+	tell_leftovers(ctl, devices, count);
 	return 0;
 }
 
@@ -69,8 +90,12 @@ int cmd_list(struct ctl *ctl)
 	int count = find_devices(ctl, -1, -1, &devices);
 	int rc;
 
-	if (count < 0)
+	if (count >= 0)
+		count = find_leftovers(ctl, &devices, count);
+	if (count < 0) {
+		free(devices);
 		return failure("cannot read xenstore: %s", strerror(-count));
+	}
 	rc = ctl->args.json ? list_json(ctl, devices, count) : list_text(ctl, devices, count);
 	free(devices);
 	return rc;

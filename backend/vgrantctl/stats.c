@@ -166,6 +166,7 @@ static int ask_all(struct ctl *ctl, const struct device *devices, int count, jso
 /* The devices that the command line names: *devices is the caller's. 0, or an exit status. */
 static int choose(struct ctl *ctl, struct device **devices, int *count)
 {
+	char name[SHOWN_MAX];
 	uint16_t domid = 0;
 	int rc = 0;
 
@@ -182,6 +183,11 @@ static int choose(struct ctl *ctl, struct device **devices, int *count)
 	*count = find_devices(ctl, ctl->args.domain ? (int)domid : -1, -1, devices);
 	if (*count < 0)
 		return failure("cannot read xenstore: %s", strerror(-*count));
+	if (!*count && ctl->args.domain)
+		return failure("domain %s has no devices of vgrantd's",
+			       domain_name(ctl, domid, name));
+	if (!*count)
+		fputs("vgrantctl: no devices\n", stderr);
 	return 0;
 }
 

@@ -50,6 +50,7 @@ static int open_failed(int error, const char *path, bool read_only, char *words,
 		break;
 	case EBUSY:
 		what = "it is mounted or otherwise in use in the driver domain";
+		error = EAGAIN; /* as for a lock: a former user's last request may be under way */
 		break;
 	case EISDIR:
 		what = "it is a directory: an image is a regular file or a block device";

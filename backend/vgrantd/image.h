@@ -25,7 +25,8 @@ int vgd_image_identify(const char *path, struct vgd_image_id *id);
  * ends when the last of them and the last request in flight have gone; so a lock that was got also
  * says that nothing of a former user can land any more.
  * Returns the descriptor, the caller's, or negative errno with a sentence in @words.
- * -EAGAIN: somebody else holds the lock. Blocks for the file system.
+ * -EAGAIN: somebody else holds the lock, or has exclusive use of the block device. Blocks for the
+ * file system.
  */
 int vgd_image_open(const char *path, bool read_only, struct vgd_image_id *id, char *words,
 		   size_t words_size);

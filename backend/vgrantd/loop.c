@@ -21,6 +21,7 @@
 #define REAP_BUDGET  256
 #define EVENT_BUDGET 16      /* ports a look: a guest that rings without end gets no more */
 #define LOOK_NS      1000000 /* under load, between looks at what only epoll tells */
+#define TRIM_MS      1000    /* memory that was not used for so long is given back */
 
 #define POLL_START_NS 8000
 
@@ -73,6 +74,19 @@ static bool serve_connections(struct worker *w)
 	return more;
 }
 
+/* Not at once: who copies once copies again soon. */
+static void trim(struct worker *w)
+{
+	uint64_t now_ms = now_ns() / 1000000;
+
+	if (now_ms - w->trimmed_ms < TRIM_MS)
+		return;
+	w->trimmed_ms = now_ms;
+	for (struct served *s = w->served; s; s = s->next)
+		if (vg_view_copy_slots(s->view))
+			vg_view_trim(s->view);
+}
+
 /* What only file descriptors tell, and what is not for each turn. @timeout_ms as of epoll_wait().
  */
 static bool look(struct worker *w, int timeout_ms)
@@ -91,6 +105,7 @@ static bool look(struct worker *w, int timeout_ms)
 	more = serve_connections(w);
 	/* Under load too: a busy device must not keep others, which are to go, from going. */
 	worker_bury(w);
+	trim(w);
 	return more;
 }
 
@@ -102,6 +117,8 @@ static int sleep_timeout(const struct worker *w)
 	for (struct served *s = w->served; s; s = s->next) {
 		int t = s->ending ? -1 : vg_xenbus_conn_timeout(s->conn, now_ms);
 
+		if (vg_view_copy_slots(s->view) && (t < 0 || t > TRIM_MS))
+			t = TRIM_MS;
 		if (t >= 0 && (timeout < 0 || t < timeout))
 			timeout = t;
 	}

@@ -77,6 +77,8 @@ struct vgd_node *vgd_node_get(struct vgd_supervisor *sup, const char *kind, uint
 	snprintf(node->label, sizeof(node->label), "dom%u %" PRIu32, domid, devid);
 	node->image = -1;
 	node->deadline_ms = VGD_NEVER;
+	vgd_retry_over(&node->state_retry);
+	vgd_retry_over(&node->publish_retry);
 	node->log_from_ms = sup->now_ms;
 	node->next = sup->nodes;
 	sup->nodes = node;
@@ -199,10 +201,15 @@ static void opening(struct vgd_node *node)
 	}
 	if (rc) {
 		refuse(node, words);
+		if (rc == -EAGAIN) /* in use, and perhaps not for ever */
+			vgd_retry_later(node, &node->publish_retry);
 		return;
 	}
-	if (vgd_node_publish(node)) { /* said */
+	rc = vgd_node_publish(node);
+	if (rc) { /* said */
 		closed(node);
+		if (rc != -ENOENT)
+			vgd_retry_later(node, &node->publish_retry);
 		return;
 	}
 	enter(node, VGD_WAIT, VGD_NEVER);
@@ -218,6 +225,8 @@ static void begin(struct vgd_node *node)
 
 	node->front_moved = false;
 	node->replaced = false;
+	node->reopen = false;
+	vgd_retry_over(&node->state_retry);
 	if (vgd_config_read(node, &node->config, words, sizeof(words))) {
 		refuse(node, words);
 		return;
@@ -242,6 +251,9 @@ static void attach(struct vgd_node *node)
 	char words[VGD_WORDS_MAX];
 	uint32_t version = 0;
 
+	/* The end of a worker marks this node. */
+	if (vgd_worker_wait(node->sup, node->domid))
+		return;
 	if (read_front(node, VG_KEY_VERSION, &version) || version != VG_XENBUS_VERSION) {
 		refuse(node, "the guest's driver speaks no version of vgrant that vgrantd knows: "
 			     "its " VG_KEY_VERSION " is not 1");
@@ -357,7 +369,8 @@ static void guest_gone(struct vgd_node *node)
 static void run_busy(struct vgd_node *node, const struct vgd_look *look)
 {
 	bool late = node->sup->now_ms >= node->deadline_ms;
-	bool unplug = !look->online && look->own == VG_XENBUS_CLOSING;
+	/* State 5 need not be there any more: we may have written ours at the same moment. */
+	bool unplug = !look->online;
 	/* The frontend does not use the device any more, or never will again. */
 	bool quiet = look->front != VG_XENBUS_INITIALISED && look->front != VG_XENBUS_CONNECTED;
 
@@ -418,7 +431,13 @@ static void run_closed(struct vgd_node *node, const struct vgd_look *look)
 		node->deadline_ms = VGD_NEVER;
 		again = again || look->front == VG_XENBUS_INITIALISING;
 	}
-	if (again)
+	if (node->publish_retry.at_ms != VGD_NEVER) {
+		if (node->sup->now_ms < node->publish_retry.at_ms)
+			return;
+		node->publish_retry.at_ms = VGD_NEVER;
+		node->reopen = true;
+	}
+	if (again || (node->reopen && look->front <= VG_XENBUS_INITIALISING))
 		begin(node);
 }
 
@@ -427,7 +446,11 @@ static void run_removing(struct vgd_node *node, const struct vgd_look *look)
 	if (look->own == VG_XENBUS_INITIALISING) {
 		begin(node);
 	} else if (node->sup->now_ms >= node->deadline_ms) {
-		vgd_node_remove_dir(node);
+		if (vgd_node_remove_dir(node) && !node->sup->stopping) {
+			vgd_retry_later(node, &node->publish_retry);
+			node->deadline_ms = node->publish_retry.at_ms;
+			return;
+		}
 		vgd_node_log(node, VG_LOG_INFO, "removed");
 		node->dead = true;
 	}
@@ -444,8 +467,7 @@ static void run_stopping(struct vgd_node *node)
 /* Phases without a worker. */
 static void run_idle(struct vgd_node *node, const struct vgd_look *look)
 {
-	bool unplug =
-		!look->online && (look->own == VG_XENBUS_CLOSING || look->own == VG_XENBUS_CLOSED);
+	bool unplug = !look->online && look->own != VG_XENBUS_INITIALISING;
 
 	if (!look->own) {
 		node->dead = true;
@@ -476,6 +498,12 @@ void vgd_node_run(struct vgd_node *node)
 
 	vgd_node_look(node, &look);
 	node->removed = !look.own;
+	/* Made anew, the directory is owed nothing; nor is a toolstack's unplug to be undone. */
+	if (look.own == VG_XENBUS_INITIALISING || !look.own ||
+	    (look.own == VG_XENBUS_CLOSING && node->state < VG_XENBUS_CLOSING))
+		vgd_retry_over(&node->state_retry);
+	else if (node->sup->now_ms >= node->state_retry.at_ms)
+		vgd_node_set_state(node, node->state);
 	if (node->worker)
 		run_busy(node, &look);
 	else
@@ -486,6 +514,10 @@ uint64_t vgd_node_deadline(const struct vgd_node *node)
 {
 	uint64_t next = node->deadline_ms;
 
+	if (node->state_retry.at_ms < next)
+		next = node->state_retry.at_ms;
+	if (node->phase == VGD_CLOSED && node->publish_retry.at_ms < next)
+		next = node->publish_retry.at_ms;
 	if (node->phase == VGD_OPENING && node->not_before_ms < next)
 		next = node->not_before_ms;
 	if (!node->front_seen && node->front_until_ms && node->phase != VGD_REMOVING &&

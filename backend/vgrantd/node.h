@@ -61,6 +61,12 @@ struct vgd_config {
 	char image[VG_STORE_VALUE_MAX];
 };
 
+/* Something that xenstored refused and that is tried again, less and less often. */
+struct vgd_retry {
+	uint64_t at_ms;   /* VGD_NEVER: nothing is owed */
+	uint32_t wait_ms; /* before the next one; 0: the last one was taken */
+};
+
 struct vgd_node {
 	struct vgd_node *next;
 	struct vgd_supervisor *sup;
@@ -90,7 +96,11 @@ struct vgd_node {
 	bool has_image;
 	struct vgd_worker *worker;  /* from ATTACHING to the end of DETACHING */
 	uint32_t device;            /* id in the worker */
-	enum vg_xenbus_state state; /* what we wrote last */
+	enum vg_xenbus_state state; /* what we wrote last, or are to write: state_retry */
+	struct vgd_retry state_retry;
+	struct vgd_retry publish_retry; /* CLOSED because nothing could be offered: begin anew */
+	bool reopen;                    /* as soon as the frontend waits for it */
+	int write_error;                /* that was told last */
 
 	uint64_t deadline_ms;    /* of the phase */
 	uint64_t front_until_ms; /* how long a frontend that was never seen may stay away */
@@ -137,14 +147,18 @@ void vgd_node_look(struct vgd_node *node, struct vgd_look *look);
 
 /* ---- node_store.c: what we write ---- */
 
-/* Writes our state, unless the directory has gone. */
+/* Writes our state, unless the directory has gone. What is refused is owed: state_retry. */
 void vgd_node_set_state(struct vgd_node *node, enum vg_xenbus_state state);
 /* Publishes the versions and limits and state 2. Negative errno. */
 int vgd_node_publish(struct vgd_node *node);
 /* Writes vgrant-error; an empty @words removes it. */
 void vgd_node_set_error(struct vgd_node *node, const char *words);
-/* Removes the directory if its state is still 6, and its parent when that is then empty. */
-void vgd_node_remove_dir(struct vgd_node *node);
+/* Removes the directory if its state is still 6, and its parent when that is then empty. 0 also
+ * when there is nothing left to do; negative errno. */
+int vgd_node_remove_dir(struct vgd_node *node);
+/* Sets when to try again what has just been refused. */
+void vgd_retry_later(struct vgd_node *node, struct vgd_retry *retry);
+void vgd_retry_over(struct vgd_retry *retry);
 
 /* ---- node_stats.c ---- */
 

@@ -15,6 +15,22 @@
 
 /* Transactions that conflict are made anew; nothing but the toolstack writes where we do. */
 #define TRIES 16
+/* Between tries of what xenstored refuses: a quota may be raised, a directory be given to us. */
+#define RETRY_MS     200
+#define RETRY_MAX_MS 10000
+
+void vgd_retry_later(struct vgd_node *node, struct vgd_retry *retry)
+{
+	retry->wait_ms = !retry->wait_ms                     ? RETRY_MS
+			 : 2 * retry->wait_ms < RETRY_MAX_MS ? 2 * retry->wait_ms
+							     : RETRY_MAX_MS;
+	retry->at_ms = node->sup->now_ms + retry->wait_ms;
+}
+
+void vgd_retry_over(struct vgd_retry *retry)
+{
+	*retry = (struct vgd_retry){.at_ms = VGD_NEVER};
+}
 
 struct change {
 	const char *key;
@@ -61,26 +77,45 @@ static int change(struct vgd_node *node, const struct change *changes, unsigned 
 		if (error)
 			rc = error;
 	}
-	if (rc && rc != -ENOENT)
-		vgd_node_log(node, VG_LOG_ERROR, "cannot write to %s in xenstore: %s%s", node->dir,
+	/* It is tried again and again: each reason is told once. */
+	if (rc && rc != -ENOENT && rc != node->write_error) {
+		node->write_error = rc;
+		vgd_node_log(node, VG_LOG_ERROR,
+			     "cannot write to %s in xenstore: %s%s; trying again", node->dir,
 			     strerror(-rc),
 			     rc == -EACCES   ? ": it must belong to this domain"
 			     : rc == -ENOSPC ? ": this domain's quota of nodes is used up"
 					     : "");
+	}
 	return rc;
+}
+
+static void writable_again(struct vgd_node *node)
+{
+	if (node->write_error)
+		vgd_node_log(node, VG_LOG_INFO, "xenstore takes what is written again");
+	node->write_error = 0;
 }
 
 void vgd_node_set_state(struct vgd_node *node, enum vg_xenbus_state state)
 {
 	char text[2] = {(char)('0' + state), '\0'};
 	const struct change changes[] = {{"state", text}};
+	int rc;
 
 	node->state = state;
-	change(node, changes, 1);
+	rc = change(node, changes, 1);
+	if (rc && rc != -ENOENT)
+		vgd_retry_later(node, &node->state_retry);
+	else
+		vgd_retry_over(&node->state_retry);
+	if (!rc && state == VG_XENBUS_CONNECTED)
+		writable_again(node);
 }
 
 int vgd_node_publish(struct vgd_node *node)
 {
+	int rc;
 	char version[16], pages[16];
 	const struct change changes[] = {
 		{VG_KEY_VERSION, version},
@@ -92,7 +127,13 @@ int vgd_node_publish(struct vgd_node *node)
 	snprintf(version, sizeof(version), "%d", VG_XENBUS_VERSION);
 	snprintf(pages, sizeof(pages), "%" PRIu32, node->sup->options->max_pages);
 	node->state = VG_XENBUS_INIT_WAIT;
-	return change(node, changes, 4);
+	vgd_retry_over(&node->state_retry);
+	rc = change(node, changes, 4);
+	if (!rc) {
+		vgd_retry_over(&node->publish_retry);
+		writable_again(node);
+	}
+	return rc;
 }
 
 void vgd_node_set_error(struct vgd_node *node, const char *words)
@@ -139,7 +180,7 @@ static void remove_parent(struct vgd_node *node)
 	vg_store_end(store, !rc);
 }
 
-void vgd_node_remove_dir(struct vgd_node *node)
+int vgd_node_remove_dir(struct vgd_node *node)
 {
 	struct vg_store *store = node->sup->store;
 	int rc = -EAGAIN;
@@ -156,12 +197,16 @@ void vgd_node_remove_dir(struct vgd_node *node)
 			rc = error;
 	}
 	if (rc == -EBUSY) /* attached anew meanwhile */
-		return;
+		return 0;
 	if (rc && rc != -ENOENT) {
-		vgd_node_log(node, VG_LOG_ERROR, "cannot remove %s from xenstore: %s", node->dir,
-			     strerror(-rc));
-		return;
+		if (rc != node->write_error)
+			vgd_node_log(node, VG_LOG_ERROR,
+				     "cannot remove %s from xenstore: %s; trying again", node->dir,
+				     strerror(-rc));
+		node->write_error = rc;
+		return rc;
 	}
 	node->removed = true;
 	remove_parent(node);
+	return 0;
 }

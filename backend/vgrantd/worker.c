@@ -2,6 +2,7 @@
 /* A worker's set-up, and its devices coming and going. The hot path is in loop.c. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -12,12 +13,6 @@
 
 #define IO_ENTRIES 256
 
-/*
- * What lies in no region is copied up to this size and mapped above it. A map and unmap of a page
- * cost some ten times a copied page on real hardware, until the TLB flush of the unmap is shared by
- * many pages.
- */
-#define COPY_MAX     65536
 #define MAX_REQUESTS 512
 
 /* ---- to the supervisor ---- */
@@ -72,7 +67,7 @@ static int open_view(struct worker *w, struct served *s)
 		.domid = w->options->domid,
 		.gnttab = w->gnttab,
 		.quota = &w->quota,
-		.policy = {.copy_max = COPY_MAX, .map_max = VG_REQUEST_BYTES},
+		.policy = {.copy_max = w->options->copy_max, .map_max = VG_REQUEST_BYTES},
 		.max_requests = MAX_REQUESTS,
 		.log = w->log,
 	};
@@ -344,11 +339,21 @@ static int watch_fd(const struct worker *w, int fd)
 	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
+/* Started from /proc/self/exe, it would be called "exe" in ps. */
+static void set_name(const struct worker *w)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "vgrantd-g%u", w->options->domid);
+	prctl(PR_SET_NAME, name);
+}
+
 /* Opens all that the worker will ever have, and then gives up what it can. */
 static int set_up(struct worker *w)
 {
 	int ret;
 
+	set_name(w);
 	/* The terminal's Ctrl-C and a service manager's SIGTERM are the supervisor's business. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);

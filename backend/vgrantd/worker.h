@@ -12,6 +12,7 @@ struct vgrantd_worker_options {
 	int socket;         /* to the supervisor, see ipc.h; the worker's, to be closed */
 	uint32_t max_pages; /* of the guest, mapped at one time by all its devices */
 	uint32_t poll_us;   /* busy-poll budget after the last request, 0: never */
+	uint32_t copy_max;  /* bytes: what lies in no region is copied up to it, mapped above */
 	const struct vg_log *log;
 };
 

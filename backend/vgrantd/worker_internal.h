@@ -51,6 +51,7 @@ struct worker {
 	struct served *served;
 	struct poll_window poll;
 	struct worker_stats stats;
+	uint64_t trimmed_ms; /* when memory was last given back */
 	int epoll;
 	bool over; /* shutting down: ends when the last device is gone */
 };

@@ -28,8 +28,8 @@
 #define WORKER_FD 3
 
 struct arguments {
-	char domid[8], fd[8], pages[16], poll[16];
-	const char *argv[14];
+	char domid[8], fd[8], pages[16], poll[16], copy[16];
+	const char *argv[16];
 };
 
 static void arguments_fill(struct arguments *args, const struct vgrantd_options *options,
@@ -41,6 +41,7 @@ static void arguments_fill(struct arguments *args, const struct vgrantd_options 
 	snprintf(args->fd, sizeof(args->fd), "%d", WORKER_FD);
 	snprintf(args->pages, sizeof(args->pages), "%u", options->max_pages);
 	snprintf(args->poll, sizeof(args->poll), "%u", options->poll_us);
+	snprintf(args->copy, sizeof(args->copy), "%u", options->copy_max);
 	args->argv[n++] = "vgrantd";
 	args->argv[n++] = "--worker";
 	args->argv[n++] = "--domid";
@@ -51,6 +52,8 @@ static void arguments_fill(struct arguments *args, const struct vgrantd_options 
 	args->argv[n++] = args->pages;
 	args->argv[n++] = "--poll-us";
 	args->argv[n++] = args->poll;
+	args->argv[n++] = "--copy-max";
+	args->argv[n++] = args->copy;
 	if (options->verbose)
 		args->argv[n++] = "--verbose";
 	args->argv[n] = NULL;
@@ -83,14 +86,41 @@ static _Noreturn void child(const struct arguments *args, int sock)
 	_exit(127);
 }
 
-static bool pages_left(struct vgd_supervisor *sup, char *words, size_t words_size)
+static bool ends(const struct vgd_worker *worker)
+{
+	return worker->leaving || worker->killed;
+}
+
+/* Do the pages suffice for one more worker, beside all, or beside those that stay? */
+static bool pages_suffice(const struct vgd_supervisor *sup, bool all)
 {
 	const struct vgrantd_options *options = sup->options;
 	uint64_t pages = options->max_pages;
 
 	for (const struct vgd_worker *worker = sup->workers; worker; worker = worker->next)
-		pages += worker->leaving ? 0 : options->max_pages;
-	if (pages <= options->total_pages)
+		pages += all || !ends(worker) ? options->max_pages : 0;
+	return pages <= options->total_pages;
+}
+
+bool vgd_worker_wait(const struct vgd_supervisor *sup, uint16_t domid)
+{
+	bool earlier = false;
+
+	for (const struct vgd_worker *worker = sup->workers; worker; worker = worker->next) {
+		if (worker->domid != domid)
+			continue;
+		if (!ends(worker))
+			return false;
+		earlier = true;
+	}
+	return earlier || (!pages_suffice(sup, true) && pages_suffice(sup, false));
+}
+
+static bool pages_left(struct vgd_supervisor *sup, char *words, size_t words_size)
+{
+	const struct vgrantd_options *options = sup->options;
+
+	if (pages_suffice(sup, true))
 		return true;
 	snprintf(words, words_size,
 		 "vgrantd serves as many guests as fit into its %u pages with %u for each: raise "
@@ -156,7 +186,7 @@ struct vgd_worker *vgd_worker_get(struct vgd_supervisor *sup, uint16_t domid, ch
 	struct vgd_worker *worker;
 
 	for (worker = sup->workers; worker; worker = worker->next) {
-		if (worker->domid == domid && !worker->leaving && !worker->killed)
+		if (worker->domid == domid && !ends(worker))
 			break;
 	}
 	if (!worker)
@@ -327,6 +357,8 @@ static void reaped(struct vgd_supervisor *sup, struct vgd_worker *worker, int st
 	for (struct vgd_node *node = sup->nodes; node; node = node->next) {
 		if (node->worker == worker)
 			vgd_node_failed(node, words);
+		if (node->phase == VGD_WAIT)
+			node->dirty = true;
 	}
 }
 

@@ -25,6 +25,13 @@ struct vgd_worker {
 };
 
 /*
+ * True while a worker that is to end, or was killed, stands in the way of a new one for @domid: an
+ * earlier one of the same guest, or one whose pages would be missing. Until it has ended it may
+ * have all mapped that it ever had. When it has, nodes that wait for a frontend are marked.
+ */
+bool vgd_worker_wait(const struct vgd_supervisor *sup, uint16_t domid);
+
+/*
  * The guest's worker, started if there is none, counted as used by one more device until
  * vgd_worker_put(). NULL with a sentence in @words. Blocks for fork.
  */

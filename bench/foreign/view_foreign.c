@@ -99,6 +99,18 @@ void vg_view_get_stats(const struct vg_view *view, struct vg_view_stats *stats)
 	*stats = view->stats;
 }
 
+/* Nothing is copied. */
+void vg_view_trim(struct vg_view *view)
+{
+	(void)view;
+}
+
+unsigned int vg_view_copy_slots(const struct vg_view *view)
+{
+	(void)view;
+	return 0;
+}
+
 /* Nothing is granted, so there is nothing to declare. */
 int vg_view_region_add(struct vg_view *view, uint32_t first, uint32_t count, bool writable)
 {

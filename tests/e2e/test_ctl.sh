@@ -65,6 +65,7 @@ test_names()
 	expect domain-number-unknown 1 'no domain 77' 0 attach 77 --image "$WORK/a.img" --backend drv
 	expect domain-name-unknown 1 "no domain 'nobody'" 0 attach nobody --image "$WORK/a.img" --backend drv
 	expect backend-unknown 1 "no domain 'nobody'" 0 attach guest --image "$WORK/a.img" --backend nobody
+	expect domain-zero 1 "domain 0 is given no disk: it is the toolstack's" 0 attach 0 --image "$WORK/a.img" --backend drv
 	expect domain-itself 1 'cannot serve itself' 0 attach drv --image "$WORK/a.img" --backend drv
 	xs 0 write /local/domain/3/name guest
 	expect domain-ambiguous 1 "2 domains are called 'guest'" 0 attach guest --image "$WORK/a.img" --backend drv
@@ -78,6 +79,9 @@ test_names()
 	expect device-by-number 1 'has no device xvdaa ' 0 show 2 268442112
 	expect list-empty 0 'no devices' 0 list
 	expect list-empty-json 0 '^\[\]$' 0 list --json
+	expect stats-none 0 'no devices' 0 stats
+	expect stats-none-of-a-guest 1 "domain guest has no devices" 0 stats guest
+	expect stats-none-json 1 "domain guest has no devices" 0 stats guest --json
 }
 
 test_no_vgrantd()
@@ -217,12 +221,42 @@ test_attach()
 		0 attach other --image "$WORK/a.img" --backend third --read-only --timeout $WAIT
 	expect image-shared-lock 0 'attached' 0 attach other --image "$WORK/c.img" --backend third --read-only --vdev xvdd
 	expect image-shared-detach 0 'detached' 0 detach other xvdd
+	# refused because it is in use, and served when it is not any more
+	truncate -s 1M "$WORK/held.img"
+	expect image-held 0 'attached' 0 attach guest --image "$WORK/held.img" --backend drv --vdev xvde
+	expect image-wanted 0 'not waited for' 0 attach other --image "$WORK/held.img" --backend third --vdev xvde --no-wait
+	becomes image-wanted-refused "$(back 3 51776 4)/state" 6
+	expect image-freed 0 'detached' 0 detach guest xvde
+	becomes image-wanted-served "$(back 3 51776 4)/state" 2
+	expect image-wanted-detached 0 'detached' 0 detach other xvde
 	kill "$other"
 	wait "$other" 2>/dev/null
 	expect detach 0 'guest xvdc: detached' 0 detach guest xvdc
 	absent detach-cleans "$(back 2 51744)" "$(front 2 51744)"
 	expect detach-json 0 '"vdev": "xvdb"' 0 detach other xvdb --json
 	expect detach-other-shared 0 'detached' 0 detach guest xvdb
+}
+
+# A detach that is killed between its two halves: what is left is shown, and how to go on.
+test_interrupted_detach()
+{
+	local b pid
+
+	expect interrupted-attach 0 attached 0 attach guest --engine null --size 1M --backend drv --vdev xvdc
+	b=$(back 2 51744)
+	"$SIM/xensim-run" "$DIR" 0 "$CTL" detach guest xvdc >/dev/null 2>&1 &
+	pid=$!
+	becomes interrupted-asks "$b/online" 0
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+	becomes interrupted-half "$b" -
+	expect interrupted-list 0 'guest +xvdc +drv +- +half removed' 0 list
+	check interrupted-list-says 0 "'vgrantctl detach guest xvdc' removes what is left"
+	expect interrupted-json 0 '"half-removed": true' 0 list --json
+	expect interrupted-heal 0 'guest xvdc: detached' 0 detach guest xvdc
+	absent interrupted-clean "$(front 2 51744)"
+	run 0 list
+	if [[ $OUT =~ half ]]; then fail interrupted-gone "$OUT"; else ok interrupted-gone; fi
 }
 
 # raw NAME KIND DEVID REGEX [KEY VALUE]...: a directory written by hand that vgrantd refuses
@@ -248,7 +282,7 @@ raw()
 
 test_refuse()
 {
-	local b=/local/domain/1/backend/virtio_disk/2/99
+	local b=/local/domain/1/backend/virtio_disk/2/99 i
 
 	raw refuse-kind virtio 0 "does not serve devices of kind virtio \(type 'virtio,device22'\)" \
 		/local/domain/1/backend/virtio/2/0/type virtio,device22
@@ -278,6 +312,15 @@ test_refuse()
 	xs 0 rm "$(front 2 99)"
 	expect removed-is-forgotten 0 'attached' 0 attach guest --image "$WORK/late.img" --backend drv --devid 99
 	expect removed-detach 0 'detached' 0 detach guest 99
+	# an unplug whose state 5 vgrantd has overwritten with one that it wrote at that very moment
+	expect unplug-overwritten-attach 0 'attached' 0 attach guest --image "$WORK/late.img" --backend drv --devid 99
+	xs 0 write $b/online 0
+	for ((i = 0; i < WAIT * 10; i++)); do
+		xs 0 read $b/state >/dev/null 2>&1 || break
+		sleep 0.1
+	done
+	absent unplug-overwritten $b
+	xs 0 rm "$(front 2 99)"
 }
 
 : >"$WORK/empty.img"
@@ -292,6 +335,7 @@ xs 0 rm "$(back 2 51728)"
 xs 0 rm "$(front 2 51728)"
 test_hostile
 test_attach
+test_interrupted_detach
 test_refuse
 stop_vgrantd sigterm-exit
 conclude

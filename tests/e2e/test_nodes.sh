@@ -142,6 +142,49 @@ test_end()
 	stop_vgrantd sigterm-third
 }
 
+fault() { in_domain 0 "$SIM/xensimctl" "$DIR" fault 1 "$1" >/dev/null; }
+
+# What xenstored refuses is written as soon as it takes it: when a quota is raised, or a directory given to
+# the driver domain.
+test_refused_writes()
+{
+	local rule user
+
+	for rule in store.write:errno=EACCES store.write:errno=ENOSPC store.transaction_start:errno=ENOSPC; do
+		fault $rule
+		expect "writes-$rule" 0 'not waited' 0 attach 4 --engine null --size 1M --backend drv --no-wait
+		says "writes-$rule-said" "$WORK/vgrantd.log" 'dom4 xvda: cannot write to backend.*trying again'
+		sleep 1 # some tries
+		if [ "$(grep -c 'dom4 xvda: cannot write' "$WORK/vgrantd.log")" -le 2 ]; then
+			ok "writes-$rule-log"
+		else
+			fail "writes-$rule-log" "each try is logged"
+		fi
+		fault clear
+		becomes "writes-$rule-mended" "$(back 4 51712)/state" 2
+		# The frontend has come, and nobody can tell it so.
+		fault $rule
+		"$SIM/xensim-run" "$DIR" 4 "$GUEST" bench --requests 100 --timeout 60000 --devid 51712 >"$WORK/guest4.log" 2>&1 &
+		user=$!
+		becomes "writes-$rule-offered" "$(front 4 51712)/state" 3
+		sleep 1
+		fault clear
+		wait $user
+		RC=$? OUT=$(cat "$WORK/guest4.log")
+		check "writes-$rule-served" 0 ''
+		expect "writes-$rule-detach" 0 detached 0 detach 4 xvda --timeout $WAIT
+		: >"$WORK/vgrantd.log"
+	done
+	# The end of a directory is refused too.
+	expect writes-attach 0 attached 0 attach 4 --engine null --size 1M --backend drv
+	fault store.rm:errno=EACCES
+	expect writes-remove-refused 1 'let go of|no vgrantd' 0 detach 4 xvda --timeout 3
+	says writes-remove-said "$WORK/vgrantd.log" 'cannot remove backend.*trying again'
+	fault clear
+	becomes writes-removed "$(back 4 51712)" -
+	expect writes-detach 0 detached 0 detach 4 xvda
+}
+
 test_limits()
 {
 	local i user
@@ -206,6 +249,9 @@ test_guests
 test_unplug_unanswered
 test_flood
 test_end
+start_vgrantd
+test_refused_writes
+stop_vgrantd sigterm-refused
 test_limits
 test_no_xenstored
 conclude

@@ -87,14 +87,20 @@ static uint8_t *aligned_like(uint8_t *local, const struct vg_segment *seg)
 void transient_copy_open(struct vg_view *view, struct vg_request *req)
 {
 	unsigned int segments = req->out_segments + req->in_segments;
+	uint16_t slot;
 	uint8_t *local;
 
 	if (!view->num_free) {
 		req->error = -EAGAIN;
 		return;
 	}
-	req->copy_slot = (uint16_t)(view->free_slot[--view->num_free] + 1);
-	local = view->arena + view->slot_size * (req->copy_slot - 1u);
+	slot = view->free_slot[--view->num_free];
+	if (view->num_free < view->low_free)
+		view->low_free = view->num_free;
+	view->num_touched += !view->touched[slot];
+	view->touched[slot] = true;
+	req->copy_slot = slot + 1;
+	local = view->arena + view->slot_size * slot;
 	for (struct walk w = {0, 0}; w.segment < segments; walk_next(&w, req)) {
 		const struct vg_segment *seg = &req->segment[w.segment];
 

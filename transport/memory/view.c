@@ -16,7 +16,8 @@ static int arena_create(struct vg_view *view, uint16_t slots)
 	view->free_slot = calloc(slots, sizeof(*view->free_slot));
 	view->piece = calloc(COPY_PIECES, sizeof(*view->piece));
 	view->piece_owner = calloc(COPY_PIECES, sizeof(struct vg_request *));
-	if (!view->free_slot || !view->piece || !view->piece_owner)
+	view->touched = calloc(slots, sizeof(*view->touched));
+	if (!view->free_slot || !view->piece || !view->piece_owner || !view->touched)
 		return -ENOMEM;
 	/* Only slots that are used cost memory. */
 	arena = mmap(NULL, slot * slots, PROT_READ | PROT_WRITE,
@@ -28,6 +29,7 @@ static int arena_create(struct vg_view *view, uint16_t slots)
 	view->num_slots = slots;
 	for (uint16_t i = 0; i < slots; i++)
 		view->free_slot[view->num_free++] = (uint16_t)(slots - 1 - i);
+	view->low_free = view->num_free;
 	return 0;
 }
 
@@ -88,6 +90,7 @@ void vg_view_destroy(struct vg_view *view)
 	free(view->map_ref);
 	free(view->scratch);
 	free(view->free_slot);
+	free(view->touched);
 	free(view->piece);
 	free(view->piece_owner);
 	free(view);
@@ -138,6 +141,27 @@ void view_mark_reached(struct vg_view *view, uint32_t ref, uint32_t count)
 			view->stats.pages_reached++;
 		}
 	}
+}
+
+void vg_view_trim(struct vg_view *view)
+{
+	for (uint16_t i = 0; i < view->low_free; i++) {
+		uint16_t slot = view->free_slot[i];
+
+		if (!view->touched[slot])
+			continue;
+		/* It cannot fail for private memory of ours; if it did, the slot would stay. */
+		if (madvise(view->arena + view->slot_size * slot, view->slot_size, MADV_DONTNEED))
+			continue;
+		view->touched[slot] = false;
+		view->num_touched--;
+	}
+	view->low_free = view->num_free;
+}
+
+unsigned int vg_view_copy_slots(const struct vg_view *view)
+{
+	return view->num_touched;
 }
 
 void vg_view_get_stats(const struct vg_view *view, struct vg_view_stats *stats)

@@ -72,6 +72,10 @@ struct vg_view {
 	size_t slot_size;
 	uint16_t *free_slot;
 	uint16_t num_free, num_slots;
+	/* Slots that hold memory; and the least that num_free was since vg_view_trim(): what lies
+	 * below that in the stack was not used since. */
+	bool *touched;
+	uint16_t num_touched, low_free;
 	struct vg_copy *piece;
 	struct vg_request **piece_owner;
 	unsigned int num_pieces;

@@ -82,6 +82,14 @@ int vg_view_create(const struct vg_view_config *config, struct vg_view **out);
 void vg_view_destroy(struct vg_view *view);
 void vg_view_get_stats(const struct vg_view *view, struct vg_view_stats *stats);
 
+/*
+ * Gives the memory of copy slots that were not used since the last call back to the system: to be
+ * called now and then, also while requests are open. A system call for each such slot.
+ */
+void vg_view_trim(struct vg_view *view);
+/* Copy slots that hold memory: while there are any, vg_view_trim() is of use. */
+unsigned int vg_view_copy_slots(const struct vg_view *view);
+
 /* ---- regions (spec: REGION_ADD, REGION_REMOVE) ---- */
 
 /*
