@@ -16,6 +16,7 @@ NAME=${NAME#test_}
 E2E_DIR=
 SIM_PID=
 VGRANTD=
+VGRANTD_PROGRAM=backend/vgrantd/vgrantd # in the build directory
 BASE_FDS=
 BASE_HANDLES=
 BASE_WATCHES=
@@ -89,7 +90,7 @@ serving() { grep -q '^vgrantd: serving' "$E2E_DIR/vgrantd.log"; }
 # start_vgrantd [OPTION…]
 start_vgrantd() {
 	: >"$E2E_DIR/vgrantd.log"
-	"$BUILD/sim/bin/xensim-run" "$E2E_DIR/sim" 1 "$BUILD/backend/vgrantd/vgrantd" --verbose "$@" \
+	"$BUILD/sim/bin/xensim-run" "$E2E_DIR/sim" 1 "$BUILD/$VGRANTD_PROGRAM" --verbose "$@" \
 		2>"$E2E_DIR/vgrantd.log" &
 	VGRANTD=$!
 	until_true "$LIMIT" serving || fail "vgrantd does not start"

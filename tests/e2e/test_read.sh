@@ -38,6 +38,7 @@ way() {
 way region --mode region --depth 8
 way region-queues --mode region --depth 8 --queues 4 --own-ports --size 4096
 way region-plain --mode region --depth 4 --no-event-idx --no-indirect --segments 5
+way region-bounce --mode bounce --depth 8 --size 8192
 way region-big-ring --mode region --queue-size 1024 --depth 64 --size 8192
 # References that do not follow each other, as a running kernel gives them: a region a page.
 export XENSIM_REFS=scatter

@@ -21,6 +21,42 @@ int vgg_blk_prepare(struct vgg_blk *blk, struct vgg_blk_slot *pub)
 	return err;
 }
 
+/*
+ * Takes a place in the pool for @len bytes. What the device reads is copied there; what it is to
+ * write begins as zeros, so that it finds nothing of an earlier request.
+ */
+static int bounce_out(const struct vgg_blk *blk, struct blk_queue *bq, struct slot *slot,
+		      enum vgg_blk_op op, uint32_t len)
+{
+	const struct bounce *place;
+
+	slot->bounced = NULL;
+	if (blk->mode != VGG_BOUNCE || !len)
+		return 0;
+	if (!bq->num_pool)
+		return -ENOSPC;
+	place = &bq->pool[--bq->num_pool];
+	slot->pages = place->pages;
+	slot->offset = place->offset;
+	slot->bounced = place->pages->base + place->offset;
+	if (op == VGG_BLK_WRITE)
+		memcpy(slot->bounced, slot->pub.data, len);
+	else
+		memset(slot->bounced, 0, len);
+	return 0;
+}
+
+/* Gives the place back; with @take, what the device wrote goes to the driver's memory first. */
+static void bounce_in(struct blk_queue *bq, struct slot *slot, bool take)
+{
+	if (!slot->bounced)
+		return;
+	if (take && slot->pub.op != VGG_BLK_WRITE)
+		memcpy(slot->pub.data, slot->bounced, slot->pub.len);
+	bq->pool[bq->num_pool++] = (struct bounce){slot->pages, slot->offset};
+	slot->bounced = NULL;
+}
+
 /* The data of @slot as segments, at least blk->segments of them where it is long enough. */
 static int data_segments(const struct vgg_blk *blk, const struct slot *slot, uint32_t len,
 			 struct vgg_seg *segs, unsigned int max)
@@ -59,18 +95,25 @@ int vgg_blk_submit(struct vgg_blk *blk, struct vgg_blk_slot *pub, enum vgg_blk_o
 	slot->meta->reserved = 0;
 	slot->meta->sector = htole64(sector);
 	slot->meta->status = 0xff;
+	n = bounce_out(blk, bq, slot, op, len);
+	if (n)
+		return n;
 
 	segs[0] = (struct vgg_seg){slot->meta_addr, HEADER_BYTES};
 	n = len ? data_segments(blk, slot, len, segs + 1, MAX_SEGMENTS - 2) : 0;
-	if (n < 0)
+	if (n < 0) {
+		bounce_in(bq, slot, false);
 		return n;
+	}
 	*(op == VGG_BLK_WRITE ? &out : &in) += (unsigned int)n;
 	segs[1 + n] = (struct vgg_seg){slot->meta_addr + HEADER_BYTES, 1};
 
 	head = vgg_ring_add(&bq->q.ring, segs, out, in, blk->indirect ? &slot->indirect : NULL,
 			    slot);
-	if (head < 0)
+	if (head < 0) {
+		bounce_in(bq, slot, false);
 		return head;
+	}
 	pub->op = op;
 	pub->len = len;
 	pub->busy = true;
@@ -106,6 +149,7 @@ int vgg_blk_reap(struct vgg_blk *blk, uint16_t queue, struct vgg_blk_slot **done
 		slot->pub.busy = false;
 		slot->pub.used_len = used_len;
 		slot->pub.status = slot->meta->status;
+		bounce_in(bq, slot, true);
 		bq->inflight--;
 		stats->requests++;
 		if (slot->pub.op == VGG_BLK_READ)

@@ -37,6 +37,7 @@ enum vgg_mode {
 	VGG_GRANT,  /* granted, not declared: the backend copies or maps each request */
 	VGG_HYBRID, /* header and status in a region, data granted */
 	VGG_FRESH, /* as GRANT, and the data's grants are made for one request and ended after it */
+	VGG_BOUNCE, /* data is the driver's own memory, and copied to and from a pool in regions */
 };
 
 struct vgg_blk_config {
@@ -48,12 +49,15 @@ struct vgg_blk_config {
 	uint16_t segments;   /* data is split into at least this many descriptors; 0: 1 */
 	bool own_ports;      /* an event channel a queue */
 	bool no_event_idx, no_indirect;
+	/* What the rest of each data buffer's last page is filled with, and a page that is never
+	 * granted: a backend is not to see it. NULL: nothing. */
+	const char *secret;
 };
 
 struct vgg_blk;
 
 struct vgg_blk_slot {
-	uint8_t *data; /* max_bytes, granted; NULL between requests in mode FRESH */
+	uint8_t *data; /* max_bytes, granted but in BOUNCE; NULL between requests in mode FRESH */
 	void *user;    /* the caller's */
 	uint16_t queue, index;
 	bool busy;

@@ -23,7 +23,14 @@ struct slot {
 	struct vgg_indirect indirect;
 	const struct vgg_pages *pages; /* of the data: a chunk, or fresh */
 	size_t offset;
+	uint8_t *bounced; /* BOUNCE: where the data of the present request lies in the pool */
 	struct vgg_pages fresh;
+};
+
+/* A place in the pool: as large as a request may be. */
+struct bounce {
+	const struct vgg_pages *pages;
+	size_t offset;
 };
 
 struct blk_queue {
@@ -33,6 +40,10 @@ struct blk_queue {
 	struct vgg_pages meta, tables;
 	struct vgg_pages *chunks; /* data */
 	unsigned int num_chunks;
+	/* BOUNCE: a stack of free places, what was used last is in the cache; and the data. */
+	struct bounce *pool;
+	unsigned int num_pool;
+	uint8_t *data;
 };
 
 struct vgg_blk {
@@ -41,6 +52,8 @@ struct vgg_blk {
 	uint16_t queues, depth, segments;
 	uint32_t max_bytes, max_segs;
 	bool indirect;
+	const char *secret;
+	uint8_t *hidden; /* a page with the secret that is granted to nobody */
 	struct vgg_blk_info info;
 	struct blk_queue queue[VGG_MAX_QUEUES];
 };
@@ -48,6 +61,11 @@ struct vgg_blk {
 static inline struct slot *slot_of(struct vgg_blk_slot *pub)
 {
 	return (struct slot *)(void *)pub; /* its first member */
+}
+
+static inline bool in_regions(enum vgg_mode mode)
+{
+	return mode == VGG_REGION || mode == VGG_BOUNCE;
 }
 
 static inline uint32_t bytes_to_pages(uint32_t bytes)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Bringing virtio-blk up and down: configuration, queues, granted buffers. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "blk_internal.h"
@@ -50,6 +51,34 @@ static int read_config(struct vgg_blk *blk)
 	return err;
 }
 
+/* Fills what lies behind a slot's data in its last page. */
+static void hide(const struct vgg_blk *blk, uint8_t *data, uint32_t slot_pages)
+{
+	size_t size = (size_t)slot_pages * VGG_PAGE, len = strlen(blk->secret);
+
+	for (size_t at = blk->max_bytes; at + len <= size; at += len)
+		memcpy(data + at, blk->secret, len);
+}
+
+/* Where the driver's own data lies and is not granted. */
+static int make_bounce(struct vgg_blk *blk, struct blk_queue *bq, uint32_t slot_pages)
+{
+	size_t size = (size_t)slot_pages * VGG_PAGE;
+
+	bq->pool = calloc(blk->depth + 1u, sizeof(*bq->pool));
+	bq->data = aligned_alloc(VGG_PAGE, size * blk->depth);
+	if (!bq->pool || !bq->data)
+		return -ENOMEM;
+	memset(bq->data, 0, size * blk->depth);
+	for (uint32_t i = 0; i < blk->depth; i++) {
+		struct slot *slot = &bq->slots[i];
+
+		bq->pool[bq->num_pool++] = (struct bounce){slot->pages, slot->offset};
+		slot->pub.data = bq->data + i * size;
+	}
+	return 0;
+}
+
 /* The bytes of each slot's data, in chunks; a slot lies in one chunk. */
 static int make_data(struct vgg_blk *blk, struct blk_queue *bq)
 {
@@ -70,13 +99,17 @@ static int make_data(struct vgg_blk *blk, struct blk_queue *bq)
 			if (err)
 				break;
 			bq->num_chunks++;
-			if (blk->mode == VGG_REGION)
+			if (in_regions(blk->mode))
 				err = vgg_declare(blk->g, chunk);
 		}
 		bq->slots[i].pages = &bq->chunks[bq->num_chunks - 1];
 		bq->slots[i].offset = (size_t)(i % per_chunk) * slot_pages * VGG_PAGE;
 		bq->slots[i].pub.data = bq->slots[i].pages->base + bq->slots[i].offset;
 	}
+	if (!err && blk->mode == VGG_BOUNCE)
+		err = make_bounce(blk, bq, slot_pages);
+	for (uint32_t i = 0; i < blk->depth && !err && blk->secret; i++)
+		hide(blk, bq->slots[i].pub.data, slot_pages);
 	return err;
 }
 
@@ -84,7 +117,7 @@ static int make_data(struct vgg_blk *blk, struct blk_queue *bq)
 static int make_meta(struct vgg_blk *blk, struct blk_queue *bq)
 {
 	uint32_t stride = 4 * (uint32_t)sizeof(struct vgg_desc);
-	bool declare = blk->mode == VGG_REGION || blk->mode == VGG_HYBRID;
+	bool declare = in_regions(blk->mode) || blk->mode == VGG_HYBRID;
 	int err = vgg_share(blk->g, bytes_to_pages(blk->depth * META_BYTES), true, &bq->meta);
 
 	if (!err && declare)
@@ -118,7 +151,7 @@ static int make_queue(struct vgg_blk *blk, const struct vgg_blk_config *config, 
 		.size = config->queue_size ? config->queue_size : DEFAULT_QUEUE_SIZE,
 		.own_port = config->own_ports,
 		.event_idx = blk->info.features & F_EVENT_IDX,
-		.declare = blk->mode == VGG_REGION || blk->mode == VGG_HYBRID,
+		.declare = in_regions(blk->mode) || blk->mode == VGG_HYBRID,
 	};
 	struct blk_queue *bq = &blk->queue[index];
 	int err = vgg_queue_max_size(blk->g, index);
@@ -168,9 +201,22 @@ static int drop_queue(struct vgg_blk *blk, struct blk_queue *bq)
 	e = vgg_queue_destroy(blk->g, &bq->q);
 	err = err ? err : e;
 	free(bq->chunks);
+	free(bq->pool);
+	free(bq->data);
 	free(bq->slots);
 	*bq = (struct blk_queue){0};
 	return err;
+}
+
+static int hide_page(struct vgg_blk *blk)
+{
+	if (!blk->secret)
+		return 0;
+	blk->hidden = aligned_alloc(VGG_PAGE, VGG_PAGE);
+	if (!blk->hidden)
+		return vgg_fail(blk->g, -ENOMEM, "out of memory");
+	snprintf((char *)blk->hidden, VGG_PAGE, "%s", blk->secret);
+	return 0;
 }
 
 int vgg_blk_open(struct vgg *g, const struct vgg_blk_config *config, struct vgg_blk **out)
@@ -199,6 +245,10 @@ int vgg_blk_open(struct vgg *g, const struct vgg_blk_config *config, struct vgg_
 	blk->depth = config->depth ? config->depth : 1;
 	blk->segments = config->segments ? config->segments : 1;
 	blk->max_bytes = config->max_bytes ? config->max_bytes : DEFAULT_BYTES;
+	blk->secret = config->secret;
+	err = hide_page(blk);
+	if (err)
+		goto out;
 	g->config_status = 0;
 	if (config->no_event_idx)
 		wanted &= ~F_EVENT_IDX;
@@ -248,6 +298,7 @@ static int drop(struct vgg_blk *blk)
 		e = drop_queue(blk, &blk->queue[i]);
 		err = err ? err : e;
 	}
+	free(blk->hidden);
 	free(blk);
 	return err;
 }

@@ -17,6 +17,7 @@ int vgg_prepare(struct vgg *g)
 	g->ctl->slots = htole16(VG_CTL_SLOTS);
 	g->prod = 0;
 	g->cons = 0;
+	g->seen_cons = 0;
 	err = vgg_port_alloc(g);
 	if (err < 0)
 		return err;
@@ -47,16 +48,30 @@ int vgg_kick_control(struct vgg *g)
 	return g->ctl ? vgg_port_notify(g, g->port) : -ENOTCONN;
 }
 
+/* Free slots of the driver's ring, or -EPROTO: the device has taken what it was not given. */
+static int ring_space(struct vgg *g)
+{
+	uint32_t cons = vg_guest_load32_acquire(&g->ctl->device_cons);
+
+	if (g->prod - cons > g->prod - g->seen_cons)
+		return vgg_fail(g, -EPROTO, "the device's index lies: it took %u messages of %u",
+				cons, g->prod);
+	g->seen_cons = cons;
+	return (int)(VG_CTL_SLOTS - (g->prod - cons));
+}
+
 int vgg_send_raw(struct vgg *g, const void *bytes, size_t len)
 {
 	uint8_t *slot;
+	int space;
 
 	if (!g->ctl)
 		return vgg_fail(g, -ENOTCONN, "there is no control page");
 	if (len > VG_CTL_SLOT_SIZE)
 		return -EMSGSIZE;
-	if (g->prod - vg_guest_load32_acquire(&g->ctl->device_cons) >= VG_CTL_SLOTS)
-		return vgg_fail(g, -EAGAIN, "the driver ring is full");
+	space = ring_space(g);
+	if (space <= 0)
+		return space ? space : vgg_fail(g, -EAGAIN, "the driver ring is full");
 	slot = g->ctl->driver_ring + g->prod % VG_CTL_SLOTS * VG_CTL_SLOT_SIZE;
 	memcpy(slot, bytes, len);
 	vg_guest_store32_release(&g->ctl->driver_prod, ++g->prod);
@@ -78,7 +93,10 @@ int vgg_ctl_receive(struct vgg *g, const struct vg_msg *want, struct vg_msg *res
 	bool found = false;
 	uint8_t copy[VG_CTL_SLOT_SIZE];
 	struct vg_msg msg;
+	int space = ring_space(g);
 
+	if (space < 0)
+		return space;
 	if (prod - g->cons > VG_CTL_SLOTS)
 		return vgg_fail(g, -EPROTO, "the device's index lies: it names %u messages",
 				prod - g->cons);

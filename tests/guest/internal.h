@@ -31,6 +31,7 @@ struct vgg {
 	struct vgg_pages ctl_pages;
 	struct vg_ctl_page *ctl; /* NULL: nothing is offered */
 	uint32_t prod, cons;     /* private copies of our own indices */
+	uint32_t seen_cons;      /* the device's, when last looked at: it never goes back */
 	int port;                /* control and shared doorbell; 0: none */
 	uint16_t token;
 	uint64_t config_events;

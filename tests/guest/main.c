@@ -18,7 +18,8 @@ static const char usage[] =
 	"  verify               writes a pattern of --seed over the device, flushes, reads it "
 	"back\n"
 	"  bench                requests until --seconds or --requests\n"
-	"  drive                requests as standard input asks for them: 'ms N', 'requests N'\n"
+	"  drive                requests as standard input asks for them: 'ms N', 'requests N',\n"
+	"                       or as much copying of memory: 'copies N'\n"
 	"  reload               --count times: connects, reads, disconnects\n"
 	"  session              read FILE, write FILE OFFSET, flush, bench MS: from standard "
 	"input\n"
@@ -31,8 +32,9 @@ static const char usage[] =
 	"options\n"
 	"  --devid N --kind KIND     which device (default: the first)\n"
 	"  --timeout MS              of each wait on the backend (default 10000)\n"
-	"  --mode region|hybrid|grant|fresh\n"
+	"  --mode region|bounce|hybrid|grant|fresh\n"
 	"                            where buffers lie (default region)\n"
+	"  --secret TEXT             in what lies behind the buffers in their pages\n"
 	"  --size BYTES              of a request (default 65536; bench: 4096)\n"
 	"  --depth N --queues N --queue-size N --segments N --batch N\n"
 	"  --own-ports               an event channel for each queue\n"
@@ -86,6 +88,7 @@ enum {
 	OPT_FLUSH,
 	OPT_FOREIGN,
 	OPT_HOLD,
+	OPT_SECRET,
 	OPT_HELP,
 };
 
@@ -116,6 +119,7 @@ static const struct option options[] = {
 	{"flush", no_argument, NULL, OPT_FLUSH},
 	{"foreign", no_argument, NULL, OPT_FOREIGN},
 	{"hold", no_argument, NULL, OPT_HOLD},
+	{"secret", required_argument, NULL, OPT_SECRET},
 	{"help", no_argument, NULL, OPT_HELP},
 	{0},
 };
@@ -135,8 +139,9 @@ static bool number(const char *name, const char *text, uint64_t max, uint64_t *v
 
 static bool parse_mode(const char *text, enum vgg_mode *mode)
 {
-	static const char *const names[] = {"region", "grant", "hybrid", "fresh"};
-	static const enum vgg_mode modes[] = {VGG_REGION, VGG_GRANT, VGG_HYBRID, VGG_FRESH};
+	static const char *const names[] = {"region", "grant", "hybrid", "fresh", "bounce"};
+	static const enum vgg_mode modes[] = {VGG_REGION, VGG_GRANT, VGG_HYBRID, VGG_FRESH,
+					      VGG_BOUNCE};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(text, names[i])) {
@@ -144,7 +149,8 @@ static bool parse_mode(const char *text, enum vgg_mode *mode)
 			return true;
 		}
 	}
-	fprintf(stderr, "vgguest: --mode is region, hybrid, grant or fresh, not '%s'\n", text);
+	fprintf(stderr, "vgguest: --mode is region, bounce, hybrid, grant or fresh, not '%s'\n",
+		text);
 	return false;
 }
 
@@ -273,6 +279,9 @@ static bool option(struct cli *cli, int opt, const char *name)
 		return true;
 	case OPT_HOLD:
 		cli->hold = true;
+		return true;
+	case OPT_SECRET:
+		cli->blk.secret = optarg;
 		return true;
 	default:
 		return numeric_option(cli, opt, name, optarg);

@@ -170,12 +170,13 @@ int vgg_unshare(struct vgg *g, struct vgg_pages *pages)
 	if (pages->declared && g->ctl && !g->over)
 		err = vgg_undeclare(g, pages);
 	if (err)
-		return err;
+		goto out;
 	if (xengntshr_unshare(g->gntshr, pages->base, pages->count))
 		err = vgg_fail(g, -errno, "cannot end %u grants from %u: %s", pages->count,
 			       pages->refs[0], strerror(errno));
 	else
 		g->stats.grants_ended += pages->count;
+out:
 	free(pages->refs);
 	free(pages->frames);
 	*pages = (struct vgg_pages){0};

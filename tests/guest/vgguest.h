@@ -114,7 +114,8 @@ int vgg_share(struct vgg *g, uint32_t count, bool writable, struct vgg_pages *pa
 int vgg_declare(struct vgg *g, struct vgg_pages *pages);
 /* Asks until the backend has let go, at most the time-out: -EBUSY. */
 int vgg_undeclare(struct vgg *g, struct vgg_pages *pages);
-/* Undeclares when declared, then ends the grants. An all-zero struct is allowed. */
+/* Undeclares when declared, then ends the grants. An all-zero struct is allowed. Pages that the
+ * backend does not let go of are used no more: they stay as they are until vgg_close(). */
 int vgg_unshare(struct vgg *g, struct vgg_pages *pages);
 /* Bus address of byte @offset. */
 uint64_t vgg_address(const struct vgg_pages *pages, size_t offset);
