@@ -6,7 +6,7 @@
 #   memory=MiB  vcpus=N  ramdisk=driver|guest|none  kernel=PATH  cmdline=WORDS (appended)
 #   paused=1 (not waited for)  any other NAME=VALUE: a line of the xl configuration
 domain_create() {
-	local name=$1 option memory=128 vcpus=$BOOT_SMP ramdisk=guest kernel=/lab/bzImage cmdline='' paused='' lines='' out
+	local name=$1 option memory=128 vcpus=$BOOT_SMP ramdisk=guest kernel=/lab/kernel cmdline='' paused='' lines='' out
 	shift
 	for option in "$@"; do
 		case $option in
@@ -21,7 +21,11 @@ domain_create() {
 	done
 	[[ $lines == *on_reboot=* ]] || lines+='on_reboot="destroy"'$'\n'
 	[[ $ramdisk == none ]] || lines+="ramdisk=\"/lab/$ramdisk.cpio\""$'\n'
-	on dom0 "cat >/root/$name.cfg <<'END'
+	if [[ ! -e $LAB_RUN/state/follow.$name ]]; then
+		: >"$LAB_RUN/state/follow.$name"
+		printf 'F %s\n' "$name" >&"$MACHINE_LINK"
+	fi
+	out=$(on dom0 -t 90 "cat >/root/$name.cfg <<'END'
 name=\"$name\"
 type=\"$BOOT_TYPE\"
 kernel=\"$kernel\"
@@ -31,16 +35,13 @@ cmdline=\"console=hvc0 mitigations=off loglevel=5 ${cmdline}\"
 on_poweroff=\"destroy\"
 on_crash=\"destroy\"
 $lines
-END" || return 1
-	if [[ ! -e $LAB_RUN/state/follow.$name ]]; then
-		: >"$LAB_RUN/state/follow.$name"
-		printf 'F %s\n' "$name" >&"$MACHINE_LINK"
-	fi
-	out=$(on dom0 -t 90 "xl create $paused /root/$name.cfg 2>&1") || {
+END
+xl create $paused /root/$name.cfg >/tmp/create.$name 2>&1 || { cat /tmp/create.$name; exit 1; }
+xl domid $name") || {
 		printf '%s\n' "$out"
 		return 1
 	}
-	domain_refresh "$name" || return 1
+	printf '%s\n' "$out" >"$LAB_RUN/state/domid.$name"
 	[[ $paused ]] || domain_wait "$name"
 }
 
@@ -108,34 +109,44 @@ log_ends() { # LINES
 }
 
 # A hang: what every domain was doing, as far as Xen, dom0 and the kernels still tell. The logs'
-# ends are taken first, before what follows drowns them.
-diagnose() {
-	local file id kept ends
-	# shellcheck disable=SC2034 # finish looks at it, so that a hang during the diagnosis is not diagnosed again
-	local LAB_DIAGNOSING=1
+# ends are taken first, before what follows drowns them. In a process of its own, which no step that
+# fails ends: that more than one thing does not answer is what is to be expected here.
+diagnose() (
+	set +eE
+	trap - ERR
+	# shellcheck disable=SC2034 # request_wait looks at it: a hang during the diagnosis is not diagnosed again
+	LAB_DIAGNOSING=1
 	kept=$(cat "$LAB_RUN/state/problem" 2>/dev/null)
 	ends=$(log_ends 15)
-	{
-		printf '=== diagnosis: %s\n%s\n' "$kept" "$ends"
-		if ! machine_alive; then
-			echo "QEMU has ended: $(tail -n 3 "$LAB_RUN/qemu.log")"
-		elif id=$(begin dom0 'uptime; free -m; ps | grep -v "\["') && finish "$id" 15; then
-			on dom0 -t 15 'xl list; xl vcpu-list'
-			on dom0 -t 15 'for d in $(xenstore-list /local/domain); do for k in backend device; do
-				xenstore-ls -f /local/domain/$d/$k 2>/dev/null | head -n 60; done; done'
-			for file in "$LAB_RUN"/state/domid.*; do
-				[[ -e $file ]] || continue
-				echo "--- ${file##*.}: what runs there, and what it has said"
-				on "${file##*.}" -t 15 'ps | grep -v "\["; for f in /run/lab/*.out; do echo "== $f"; tail -n 5 $f; done'
-			done
-			# Blocked tasks and all processors' stacks, into each domain's own log.
-			on dom0 -t 15 'for d in $(xl list | awk "NR > 2 { print \$2 }"); do xl sysrq $d w; sleep 1; xl sysrq $d l; done; sleep 3'
-			on dom0 -t 15 'xl debug-keys q; xl debug-keys e; sleep 1; dmesg | tail -n 20'
-			log_ends 60
-		else
-			echo "dom0 does not answer either"
-		fi
-	} >>"$LAB_RUN/diagnosis.txt" 2>&1
-	[[ ! $kept ]] || problem "$kept"
-	printf '%s\n(more in %s)\n' "$ends" "$LAB_RUN/diagnosis.txt"
+	diagnose_all "$kept" "$ends" >>"$LAB_RUN/diagnosis.txt" 2>&1
+	problem "$kept"
+	# Not to standard output, which the caller may have taken for an answer.
+	printf '%s\n(more in %s)\n' "$ends" "$LAB_RUN/diagnosis.txt" >&2
+)
+
+diagnose_all() { # WHY LOG-ENDS
+	local file name
+	printf '=== diagnosis: %s\n%s\n' "$1" "$2"
+	if ! machine_alive; then
+		echo "QEMU has ended: $(tail -n 3 "$LAB_RUN/qemu.log")"
+		return
+	fi
+	echo "--- dom0: what runs there"
+	if ! on dom0 -t 15 'uptime; free -m; ps | grep -v "\["'; then
+		echo "dom0 does not answer either"
+		return
+	fi
+	on dom0 -t 15 'xl list; xl vcpu-list'
+	on dom0 -t 15 'for d in $(xenstore-list /local/domain); do for k in backend device; do
+		xenstore-ls -f /local/domain/$d/$k 2>/dev/null | head -n 60; done; done'
+	for file in "$LAB_RUN"/state/domid.*; do
+		name=${file##*/domid.}
+		[[ -e $file ]] || continue
+		echo "--- $name: what runs there, and what it has said"
+		on "$name" -t 15 'ps | grep -v "\["; for f in /run/lab/*.out; do echo "== $f"; tail -n 5 $f; done' || echo "$name does not answer"
+	done
+	# Blocked tasks and all processors' stacks, into each domain's own log; and Xen's view into dom0's.
+	on dom0 -t 15 'for d in $(xl list | awk "NR > 2 { print \$2 }"); do xl sysrq $d w; sleep 1; xl sysrq $d l; done; sleep 1'
+	on dom0 -t 15 'xl debug-keys q; xl debug-keys e; sleep 1; dmesg | tail -n 20'
+	log_ends 60
 }

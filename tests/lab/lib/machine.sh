@@ -12,7 +12,7 @@ machine_command() { # the QEMU command line, one word a line
 		-serial file:dom0.log -chardev pipe,id=link,path=state/link -serial chardev:link \
 		-kernel state/xen \
 		-append "com1=115200,8n1 console=com1 dom0_mem=${LAB_DOM0_MEMORY:-512}M,max:${LAB_DOM0_MEMORY:-512}M spec-ctrl=no xpti=no loglvl=warning guest_loglvl=all" \
-		-initrd "state/bzImage console=hvc0 mitigations=off,state/dom0.cpio"
+		-initrd "state/kernel console=hvc0 mitigations=off brd.rd_nr=1 brd.rd_size=${LAB_DISK_KIB:-49152},state/dom0.cpio"
 }
 
 machine_start() {
@@ -42,19 +42,23 @@ machine_start() {
 machine_alive() { kill -0 "$MACHINE_PID" 2>/dev/null; }
 machine_ready_or_dead() { grep -q '^E ready' "$LAB_RUN/state/events" || ! machine_alive; }
 
-# Sorts what the agent sends into logs and answers. Ends with QEMU.
+# Sorts what the agent sends into logs and answers. Ends with QEMU. It starts no process for a line
+# of a log, since a kernel that tells of trouble tells much at once.
 machine_demux() {
-	local kind id rest now
+	local kind id rest now stamp
 	while IFS=' ' read -r kind id rest; do
-		now=$(($(lab_now_ms) - MACHINE_START))
 		case $kind in
-		L) printf '[%4d.%03d] %s\n' $((now / 1000)) $((now % 1000)) "$rest" >>"$LAB_RUN/${id//[^a-zA-Z0-9_-]/_}.log" ;;
+		L)
+			now=$((${EPOCHREALTIME/[.,]/} / 1000 - MACHINE_START))
+			printf -v stamp '[%4d.%03d]' $((now / 1000)) $((now % 1000))
+			printf '%s %s\n' "$stamp" "$rest" >>"$LAB_RUN/${id//[^a-zA-Z0-9_-]/_}.log"
+			;;
 		O) printf '%s\n' "$rest" >>"$LAB_RUN/state/$id.b64" ;;
 		R)
-			: >>"$LAB_RUN/state/$id.b64"
-			base64 -d "$LAB_RUN/state/$id.b64" >"$LAB_RUN/state/$id.out"
-			printf '%s\n' "$rest" >"$LAB_RUN/state/$id.tmp"
-			mv "$LAB_RUN/state/$id.tmp" "$LAB_RUN/state/$id.rc"
+			if [[ -e $LAB_RUN/state/$id.b64 ]]; then
+				base64 -d "$LAB_RUN/state/$id.b64" >"$LAB_RUN/state/$id.out"
+			fi
+			printf '%s\n' "$rest" >"$LAB_RUN/state/$id.rc"
 			;;
 		A | E) printf '%s %s %s\n' "$kind" "$id" "$rest" >>"$LAB_RUN/state/events" ;;
 		*) printf '%s %s %s\n' "$kind" "$id" "$rest" >>"$LAB_RUN/state/noise" ;;
@@ -73,14 +77,14 @@ machine_stop() {
 	exec {MACHINE_LINK}>&-
 	kill "$MACHINE_DEMUX" 2>/dev/null
 	wait "$MACHINE_DEMUX" 2>/dev/null
-	rm -f "$LAB_RUN"/state/{link.in,link.out,bzImage,xen,*.cpio}
+	rm -f "$LAB_RUN"/state/{link.in,link.out,kernel,stock-kernel,xen,*.cpio}
 	MACHINE_PID=
 }
 machine_dead() { ! machine_alive; }
 
 # ---- requests ----
 
-trace() { printf '[%7d ms] %s\n' $(($(lab_now_ms) - MACHINE_START)) "$*" >>"$LAB_RUN/trace.log"; }
+trace() { printf '[%7d ms] %s\n' $((${EPOCHREALTIME/[.,]/} / 1000 - MACHINE_START)) "$*" >>"$LAB_RUN/trace.log"; }
 
 domid() { # NAME: the number of the domain with that name, as the lab knows it
 	[[ $1 == dom0 ]] && echo 0 && return 0
@@ -90,55 +94,75 @@ domid() { # NAME: the number of the domain with that name, as the lab knows it
 	}
 }
 
-# begin DOMAIN SCRIPT: starts the script there and prints the request's identifier, for finish.
-begin() {
-	local to id line parts=0
-	to=$(domid "$1") || return 1
-	id=$BASHPID-${EPOCHREALTIME//[^0-9]/}
-	printf '%s\n' "$1" >"$LAB_RUN/state/$id.domain"
-	printf '%s\n' "$2" >"$LAB_RUN/state/$id.script"
-	trace "$id $1> $2"
-	while read -r line; do
-		printf 'P %s %s\n' "$id" "$line" >&"$MACHINE_LINK"
-		parts=$((parts + 1))
-	done < <(printf '%s\n' "$2" | base64 -w 800)
-	printf 'X %s %s %d\n' "$id" "$to" $parts >&"$MACHINE_LINK"
-	echo "$id"
+# Sends the script to the domain; REQUEST is then the request's identifier.
+request_send() { # DOMAIN SCRIPT
+	local to=0 line pieces=0
+	[[ $1 == dom0 ]] || read -r to 2>/dev/null <"$LAB_RUN/state/domid.$1" || {
+		problem "no domain $1 was created"
+		return 1
+	}
+	REQUEST=$BASHPID-${EPOCHREALTIME//[^0-9]/}
+	trace "$REQUEST $1> $2"
+	# The agent's lines have an end; a longer one goes in pieces.
+	while IFS= read -r line; do
+		while ((${#line} > 900)); do
+			printf 'p %s %s\n' "$REQUEST" "${line:0:900}" >&"$MACHINE_LINK"
+			line=${line:900}
+			pieces=$((pieces + 1))
+		done
+		printf 'P %s %s\n' "$REQUEST" "$line" >&"$MACHINE_LINK"
+		pieces=$((pieces + 1))
+	done <<<"$2"
+	printf 'X %s %s %d\n' "$REQUEST" "$to" "$pieces" >&"$MACHINE_LINK"
 }
 
-request_over() { [[ -e $LAB_RUN/state/$1.rc ]] || ! machine_alive; }
+request_over() { [[ -s $LAB_RUN/state/$1.rc ]] || ! machine_alive; }
 
-# finish ID [SECONDS]: waits for the end of the request, prints its output, returns its status. When
-# the time (60, scaled) is over the whole machine is diagnosed and the status is 124.
-finish() {
-	local id=$1 limit=${2:-60} status name script
-	name=$(<"$LAB_RUN/state/$id.domain")
-	script=$(<"$LAB_RUN/state/$id.script")
-	if ! lab_until "$limit" request_over "$id" || [[ ! -e $LAB_RUN/state/$id.rc ]]; then
-		trace "$id $name: no answer within $(lab_scale "$limit") s"
-		problem "$name did not answer within $(lab_scale "$limit") s: ${script:0:200}"
+# Waits for the end of a request, prints its output, returns its status. When the time (scaled) is
+# over the whole machine is diagnosed and the status is 124.
+request_wait() { # ID SECONDS DOMAIN SCRIPT
+	local file=$LAB_RUN/state/$1 status out=''
+	if ! lab_until "$2" request_over "$1" || [[ ! -s $file.rc ]]; then
+		trace "$1 $3: no answer within $(lab_scale "$2") s"
+		problem "$3 did not answer within $(lab_scale "$2") s: ${4:0:200}"
 		: >"$LAB_RUN/state/hang"
 		[[ ${LAB_DIAGNOSING:-} ]] || diagnose
 		return 124
 	fi
-	status=$(<"$LAB_RUN/state/$id.rc")
-	trace "$id $name< status $status: $(<"$LAB_RUN/state/$id.out")"
-	cat "$LAB_RUN/state/$id.out"
-	[[ $status == 0 ]] || problem "$name: status $status from: ${script:0:200}: $(tail -n 2 "$LAB_RUN/state/$id.out" | tr '\n' ' ')"
-	rm -f "$LAB_RUN/state/$id".*
+	read -r status <"$file.rc"
+	if [[ -s $file.out ]]; then
+		IFS= read -r -d '' out <"$file.out" || true
+		cat "$file.out"
+	fi
+	trace "$1 $3< status $status: $out"
+	[[ $status == 0 ]] || problem "$3: status $status from: ${4:0:200}: $(tail -n 2 <<<"${out%$'\n'}" | tr '\n' ' ')"
+	rm -f "$file".*
 	return "$status"
+}
+
+# begin DOMAIN SCRIPT: starts the script there and prints the request's identifier, for finish.
+begin() {
+	request_send "$@" || return 1
+	printf '%s\n' "$1" >"$LAB_RUN/state/$REQUEST.domain"
+	printf '%s\n' "$2" >"$LAB_RUN/state/$REQUEST.script"
+	echo "$REQUEST"
+}
+
+# finish ID [SECONDS]: the end of what begin has started, within 60 s when nothing is said.
+finish() {
+	request_wait "$1" "${2:-60}" "$(<"$LAB_RUN/state/$1.domain")" "$(<"$LAB_RUN/state/$1.script")"
 }
 
 # on DOMAIN [-t SECONDS] SCRIPT: begin and finish in one. The script is for busybox' sh.
 on() {
-	local limit=60 name=$1 id
+	local limit=60 name=$1
 	shift
 	if [[ $1 == -t ]]; then
 		limit=$2
 		shift 2
 	fi
-	id=$(begin "$name" "$1") || return 1
-	finish "$id" "$limit"
+	request_send "$name" "$1" || return 1
+	request_wait "$REQUEST" "$limit" "$name" "$1"
 }
 
 # The words that a failure is reported with: the last thing that went wrong.

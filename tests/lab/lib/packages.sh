@@ -11,7 +11,7 @@ packages_own_suite() {
 # one, or with "private" for source packages, an apt of the lab's own whose source is the machine's
 # Debian source with the suite exchanged.
 packages_apt() { # SUITE [private]
-	local suite=$1 dir uri keyring
+	local suite=$1 dir uri keyring found
 	PACKAGES_APT=(-qq -o APT::Sandbox::User=root)
 	[[ $suite != "$(packages_own_suite)" || ${2:-} ]] || return 0
 	uri=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 2>/dev/null |
@@ -25,8 +25,13 @@ packages_apt() { # SUITE [private]
 	PACKAGES_APT+=(-o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
 		-o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir" -o Dir::State::status="$dir/status"
 		-o Dir::Cache::archives="$dir/archives" -o APT::Architecture=amd64)
-	if [[ -z $(find "$dir/lists" -name '*Packages*' -print -quit) ]]; then
-		apt-get "${PACKAGES_APT[@]}" update >&2 || return 1
+	found=$(find "$dir/lists" -name '*Packages*' -print -quit)
+	if [[ ${LAB_FETCH:-} || ! $found ]]; then
+		apt-get "${PACKAGES_APT[@]}" -o APT::Update::Error-Mode=any update >&2 || {
+			[[ $found ]] || lab_die "apt cannot fetch the lists of Debian's $suite from where this machine's apt has" \
+				"$(packages_own_suite) from; its words are above"
+			lab_note "the lists of Debian's $suite could not be fetched anew; the old ones serve"
+		}
 	fi
 }
 
@@ -73,21 +78,13 @@ packages_unpack() { # PACKAGE... DIRECTORY
 }
 
 # packages_root NAME SUITE PACKAGE...: prints the directory that holds the packages, unpacked.
-# Keyed by the versions that apt would take; where apt knows none (its lists were never fetched),
-# the newest in the cache serves.
 packages_root() {
 	local name=$1 suite=$2 list dir
 	shift 2
 	packages_apt "$suite" || return 1
 	list=$(packages_candidates "$@")
-	if [[ $list != *"$1="* ]]; then
-		dir=$(find "$(lab_cache)" -maxdepth 1 -type d -name "$name-$suite-????????????????" -printf '%T@ %p\n' |
-			sort -n | awk 'END { print $2 }')
-		[[ $dir ]] || lab_die "apt knows no package $1 in $suite: run apt-get update"
-	else
-		dir=$(lab_cached "$name-$suite" "$(lab_hash <<<"$list")" packages_unpack "$@") ||
-			lab_die "the packages of $name ($suite) could not be fetched and unpacked"
-	fi
+	[[ $list == *"$1="* ]] || list=
+	dir=$(lab_fetched "$name-$suite" "$list" packages_unpack "$@") || return 1
 	echo "$dir/root"
 }
 

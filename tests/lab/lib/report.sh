@@ -11,10 +11,17 @@ LAB_TROUBLE='BUG:|WARNING: CPU|Oops|general protection|Call Trace|Kernel panic|b
 
 # scenario_field FILE FIELD: the value of a line "# FIELD: value" in the head of a scenario.
 # boots:   the boots that it runs in (default: pv)
-# full:    yes: only with --full or when it is named
+# full:    yes, or names of boots: there only with --full or when it is named
+# dom0:    what else dom0's image must have (x86/images.sh)
 # expects: a pattern of log lines that are no trouble here
 # needs:   programs of our build that must exist
 scenario_field() { sed -n "/^#/!q; s/^# $2: *//p" "$1"; }
+
+scenario_full() { # FILE BOOT
+	local full
+	full=" $(scenario_field "$1" full) "
+	[[ $full == *" yes "* || $full == *" $2 "* ]]
+}
 
 # fail WORDS: ends the scenario.
 fail() {
@@ -32,17 +39,20 @@ check() {
 # equal WORDS GOT WANTED
 equal() { [[ $2 == "$3" ]] || fail "$1: got '$2', wanted '$3'"; }
 
-report_ok() {
+# Workers print side by side: what belongs together goes out in one piece.
+report() { flock "$LAB_OUT" printf '%s\n' "$1"; }
+
+report_ok() { # NAME SECONDS
 	LAB_PASSED=$((LAB_PASSED + 1))
-	printf 'ok %s (%d)\n' "$1" "$2"
+	report "ok $1 ($2)"
 }
-report_fail() {
+report_fail() { # NAME WHY [LINES]
 	LAB_FAILED=$((LAB_FAILED + 1))
-	printf 'FAIL %s: %s\n' "$1" "$2"
+	report "FAIL $1: $2${3:+$'\n'$3}"
 }
-report_skip() {
+report_skip() { # NAME WHY
 	LAB_SKIPPED=$((LAB_SKIPPED + 1))
-	printf 'skip %s: %s\n' "$1" "$2"
+	report "skip $1: $2"
 }
 
 # Trouble in the logs since the scenario's start, first line; empty when there is none.
@@ -70,7 +80,7 @@ scenario_error() { # LINE COMMAND
 # output: NAME.out.
 # shellcheck disable=SC2034
 scenario_run() {
-	local name=$1 file=$2 start=$SECONDS why trouble pid status
+	local name=$1 file=$2 start=$SECONDS why trouble status
 	SCENARIO_GOOD= # for run
 	log_mark
 	rm -f "$LAB_RUN"/state/{problem,hang,located}
@@ -83,9 +93,10 @@ scenario_run() {
 		scenario
 		settle
 	) >"$LAB_RUN/$name.out" 2>&1 &
-	pid=$!
-	wait "$pid"
+	SCENARIO_PID=$!
+	wait "$SCENARIO_PID"
 	status=$?
+	SCENARIO_PID=
 	trouble=$(scenario_trouble "$(scenario_field "$file" expects)")
 	if [[ $status == 0 && ! $trouble ]]; then
 		report_ok "$name@$BOOT" $((SECONDS - start))
@@ -94,10 +105,13 @@ scenario_run() {
 	fi
 	why=$(cat "$LAB_RUN/state/problem" 2>/dev/null)
 	[[ $status != 0 ]] || why="a log tells of trouble: $trouble"
-	report_fail "$name@$BOOT" "${why:-status $status}"
-	{
-		tail -n 40 "$LAB_RUN/$name.out" | sed 's/^/    /'
-		[[ -e $LAB_RUN/state/hang ]] || log_ends 6 | sed 's/^/    /'
-		echo "    logs: $LAB_RUN"
-	}
+	report_fail "$name@$BOOT" "${why:-status $status}" "$({
+		if [[ -e $LAB_RUN/state/hang ]]; then
+			tail -n 120 "$LAB_RUN/$name.out" # its end is the last lines of every domain
+		else
+			tail -n 40 "$LAB_RUN/$name.out"
+			log_ends 6
+		fi
+		echo "logs: $LAB_RUN"
+	} | sed 's/^/    /')"
 }

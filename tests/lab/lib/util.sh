@@ -17,13 +17,20 @@ lab_now_ms() {
 	echo $((t / 1000))
 }
 
+# A sleep without a process: reading what nobody writes to.
+exec {LAB_NOTHING}<> <(:)
+lab_nap() { # SECONDS
+	read -r -t "$1" -u "$LAB_NOTHING" _ || true
+}
+
 # lab_until SECONDS COMMAND...: waits (scaled) until the command succeeds; 1 when time is up.
 lab_until() {
-	local end=$((SECONDS + $(lab_scale "$1")))
+	local end=$((SECONDS + $1 * ${VGRANT_LAB_SLOW:-1})) nap=0.01 naps=0
 	shift
 	until "$@"; do
 		((SECONDS < end)) || return 1
-		sleep 0.1
+		lab_nap $nap
+		((++naps < 50)) || nap=0.05
 	done
 }
 
@@ -37,7 +44,7 @@ lab_need() {
 
 lab_cache() {
 	local dir=${XDG_CACHE_HOME:-$HOME/.cache}/vgrant/lab
-	mkdir -p "$dir" || lab_die "cannot make the cache directory $dir"
+	{ mkdir -p "$dir" 2>/dev/null && [[ -w $dir ]]; } || lab_die "cannot write the cache directory $dir (XDG_CACHE_HOME names another)"
 	echo "$dir"
 }
 
@@ -46,7 +53,7 @@ lab_cache() {
 # so that two runs at once, or one that was interrupted, leave nothing half made.
 lab_cached() {
 	local dir tmp
-	dir=$(lab_cache)/$1-$2
+	dir=$(lab_cache)/$1-$2 || return 1
 	if [[ ! -d $dir ]]; then
 		tmp=$(mktemp -d "$dir.XXXXXX") || return 1
 		shift 2
@@ -61,3 +68,25 @@ lab_cached() {
 }
 
 lab_hash() { sha256sum | cut -c1-16; }
+
+# lab_fetched NAME LIST COMMAND...: as lab_cached, for what comes through apt: LIST is what it would
+# take now, name=version. Where it knows of nothing (no lists), or cannot fetch what it knows of, the
+# newest in the cache serves. Those that nobody asked for in two months go.
+lab_fetched() {
+	local name=$1 list=$2 cache newest dir
+	shift 2
+	cache=$(lab_cache) || return 1
+	newest=$(find "$cache" -maxdepth 1 -type d -name "$name-????????????????" -printf '%T@ %p\n' | sort -n | awk 'END { print $2 }')
+	if [[ ! $list ]]; then
+		dir=$newest
+		[[ $dir ]] || lab_die "apt knows of no package for $name, and none is in the cache: run apt-get update"
+	elif ! dir=$(lab_cached "$name" "$(lab_hash <<<"$list")" "$@"); then
+		dir=$newest
+		[[ $dir ]] || lab_die "$name could not be fetched (apt's words are above); with newer lists, by apt-get update and" \
+			"tests/lab/run x86 --fetch, it may be"
+		lab_note "$name: what apt knows of now could not be fetched; the one in the cache serves"
+	fi
+	touch "$dir"
+	find "$cache" -maxdepth 1 -type d -name "$name-????????????????" -mtime +60 -exec rm -rf {} +
+	echo "$dir"
+}

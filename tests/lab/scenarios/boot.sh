@@ -33,6 +33,7 @@ check_outside() { # DEVICE VDX
 scenario() {
 	local device
 	local -A sums inside
+	daemon_same
 	daemon_start
 	for device in /dev/ram0 /dev/ram1; do
 		disk_partition $device

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# what: vgrantd falls silent during probe, I/O and shutdown: the device fails, the guest goes on
+# what: vgrantd falls silent before its offer, during probe, I/O, resume and shutdown: the device fails, the guest goes on
 # boots: pv pvh
 # needs: vgrantd
 # expects: I/O error|Buffer I/O error
 
 # All processes of vgrantd: the supervisor and its workers.
-all_of_vgrantd() { on driver "for p in /proc/[0-9]*; do [ \"\$(cat \$p/comm 2>/dev/null)\" != vgrantd ] || kill -$1 \${p##*/}; done"; }
+all_of_vgrantd() { on driver "kill -$1 $(daemon_processes)"; }
 
 # The guest's other devices and its console: an agent that answers (through xenstore), a RAM disk, and
 # a line that reaches the console's log.
@@ -20,8 +20,45 @@ given_up() { # WORDS
 	lab_until 120 log_has g1 'device given up|given up|I/O error' || fail "$1: the device was not given up: $(on g1 'dmesg | tail -n 5')"
 }
 
+# A boot that was not held up by a disk that does not come, nor by xenbus' own limit of minutes: it
+# took little more than the watchdog's time.
+not_held() { # WORDS
+	local up limit
+	limit=$((5 + $(lab_scale 40)))
+	up=$(on g1 "dmesg | sed -n 's/^\\[ *\\([0-9]*\\)[.].*Run .* as init process.*/\\1/p'")
+	echo "$1: init runs after $up s"
+	if [[ ! $up ]] || ((up >= limit)); then fail "$1: the guest's boot took $up s"; fi
+	equal "$1: block devices of a backend that said nothing" "$(on g1 'ls /sys/block | grep ^vd; true')" ""
+}
+
+# vgrantd goes on, and is not too late.
+comes_late() {
+	all_of_vgrantd CONT
+	on g1 -t 120 "n=0; until [ -b /dev/vda ]; do
+		n=\$((n + 1)); [ \$n -lt $(($(lab_scale 60) * 10)) ] || { dmesg | tail -n 5; exit 1; }; usleep 100000; done
+		dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null"
+}
+
 silent_guest() { # OPTION...
 	domain_create g1 "cmdline=virtio_msg.timeout=5 $guest_words" "$(disks "$(disk xvda /dev/ram0)")" "$@"
+}
+
+# The toolstack has written both directories, and no offer comes.
+before_offer() {
+	local id attaching
+	domain_create g1 "cmdline=virtio_msg.timeout=5 $guest_words" paused=1
+	id=$(domid g1)
+	all_of_vgrantd STOP
+	attaching=$(begin dom0 "vgrantctl attach g1 --backend driver --image /dev/ram0 --vdev xvda --timeout $(lab_scale 240)")
+	on dom0 "n=0; until xenstore-exists /local/domain/$id/device/virtio_disk/51712/state; do
+		n=\$((n + 1)); [ \$n -lt 100 ] || exit 1; usleep 100000; done; xl unpause g1"
+	domain_wait g1 120
+	goes_on offer
+	not_held offer
+	comes_late
+	finish "$attaching" 240
+	domain_destroy g1
+	nothing_left
 }
 
 during_probe() {
@@ -31,8 +68,8 @@ during_probe() {
 	on dom0 "xl unpause g1"
 	domain_wait g1 120
 	goes_on probe
-	equal "block devices of a backend that said nothing" "$(on g1 'ls /sys/block | grep ^vd; true')" ""
-	all_of_vgrantd CONT
+	not_held probe
+	comes_late
 	domain_destroy g1
 	nothing_left
 }
@@ -42,10 +79,24 @@ during_io() {
 	guest_busy g1 vda
 	all_of_vgrantd STOP
 	given_up io
-	on g1 -t 120 'n=0; while kill -0 $(cat /run/busy.pid) 2>/dev/null; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; usleep 100000; done
-		! grep -q "err= 0" /run/busy.out'
+	busy_failed g1 vda
 	goes_on io
 	all_of_vgrantd CONT
+	domain_destroy g1
+	nothing_left
+}
+
+# vgrantd has offered the disk to a guest that was restored, and is silent when the guest runs.
+during_resume() {
+	silent_guest
+	guest_busy g1 vda
+	on dom0 -t 240 "xl save g1 /tmp/saved 2>&1 && xl restore -p /tmp/saved 2>&1; s=\$?; rm -f /tmp/saved; exit \$s"
+	domain_refresh g1
+	all_of_vgrantd STOP
+	on dom0 "xl unpause g1"
+	busy_failed g1 vda
+	goes_on resume
+	comes_late
 	domain_destroy g1
 	nothing_left
 }
@@ -67,11 +118,13 @@ during_shutdown() {
 scenario() {
 	local guest_words=brd.rd_nr=1
 	daemon_start
+	before_offer
 	during_probe
 	during_io
+	during_resume
 	during_shutdown
 	# And the same vgrantd serves the next guest.
 	domain_create g1 "$(disks "$(disk xvda /dev/ram0)")"
 	guest_busy g1 vda
-	busy_stop g1
+	busy_stop g1 vda
 }

@@ -2,12 +2,14 @@
 # shellcheck shell=bash disable=SC2034
 # The kinds of boot on x86. One boot serves many scenarios; a scenario names the kinds it runs in.
 
-X86_BOOTS=(pv pvh pv-xen4.20)
+X86_BOOTS=(pv pvh pv-stock pv-xen4.20)
 
 boot_select() { # NAME
 	BOOT=$1
 	BOOT_XEN=4.17
 	BOOT_SUITE=bookworm
+	BOOT_DRIVER=(memory=320) # options of domain_create
+	BOOT_STOCK=
 	case $1 in
 	pv) # the everyday pair: no nested paging to emulate
 		BOOT_TYPE=pv
@@ -17,6 +19,12 @@ boot_select() { # NAME
 		BOOT_TYPE=pvh
 		BOOT_SMP=1
 		;;
+	pv-stock) # the driver domain runs Debian's own kernel, which takes more memory and longer to boot
+		BOOT_TYPE=pv
+		BOOT_SMP=2
+		BOOT_DRIVER=(kernel=/lab/stock-kernel memory=512)
+		BOOT_STOCK=yes
+		;;
 	pv-xen4.20) # another Xen and its tools, the same programs of ours
 		BOOT_TYPE=pv
 		BOOT_SMP=2
@@ -25,7 +33,8 @@ boot_select() { # NAME
 		;;
 	*) lab_die "there is no boot '$1'; there are: ${X86_BOOTS[*]}" ;;
 	esac
-	# On a machine that is busy with other things, processors that wait for each other's locks while
-	# they are not scheduled waste most of the time.
+	# No more processors than the host has for this machine: those that wait for each other's locks
+	# while they are not scheduled waste most of the time.
+	((BOOT_SMP * JOBS <= $(nproc))) || BOOT_SMP=1
 	BOOT_SMP=${VGRANT_LAB_CPUS:-$BOOT_SMP}
 }

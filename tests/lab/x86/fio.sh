@@ -19,10 +19,12 @@ fio_build() { # DIRECTORY
 	cp "$dir/src/fio" "$dir/fio" && rm -rf "$dir/src" "$dir"/fio_*
 }
 
-# Prints the path of the program, from the cache or built into it (3 minutes).
+# Prints the path of the program, from the cache or built into it (a minute or two).
 fio_program() {
-	local dir key
-	key=$(apt-cache policy fio 2>/dev/null | awk '$1 == "Candidate:" { print $2 }' | lab_hash)
-	dir=$(lab_cached fio "$key" fio_build) || lab_die "fio could not be built from Debian's source"
+	local dir list
+	packages_apt "$(packages_own_suite)" || return 1
+	list=$(packages_candidates fio)
+	dir=$(lab_fetched fio "$list" fio_build) || return 1
 	echo "$dir/fio"
 }
+X86_FETCH+=(fio_program)

@@ -69,7 +69,17 @@ x86_host_programs() { # DIRECTORY PACKAGE PROGRAM...
 }
 
 x86_agent() { # DIRECTORY INIT
-	cp "$LAB_DIR/x86/agent-lib.sh" "$1/lab/" && cp "$LAB_DIR/x86/$2" "$1/init" && chmod 755 "$1/init"
+	image_add_programs "$1" "" "$X86_AGENT" && install -m 755 "$LAB_DIR/x86/$2" "$1/init"
+}
+
+# Is the word in that field of a scenario that will run in this boot?
+plan_wants() { # FIELD WORD
+	local of file
+	# shellcheck disable=SC2153
+	while read -r of _ file; do
+		[[ $of == "$BOOT" && " $(scenario_field "$file" "$1") " == *" $2 "* ]] && return 0
+	done < <(printf '%s\n' "${PLAN[@]}")
+	return 1
 }
 
 # The driver domain and the guests have one base: busybox, the xenstore tools, the agent.
@@ -83,7 +93,8 @@ x86_image_driver() { # DIRECTORY
 	x86_domu_base "$1" || return 1
 	x86_host_programs "$1" e2fsprogs mke2fs e2fsck || return 1
 	image_add_programs "$1" "" "$X86_PROBE" || return 1
-	x86_add_ours "$1" vgrantd vgforbidden
+	x86_add_ours "$1" vgrantd vgforbidden || return 1
+	[[ ! $BOOT_STOCK ]] || stock_image "$1" "$X86_STOCK"
 }
 
 x86_image_guest() { # DIRECTORY
@@ -94,7 +105,7 @@ x86_image_guest() { # DIRECTORY
 }
 
 x86_image_dom0() { # DIRECTORY OTHER-IMAGE...
-	local dir=$1 xen
+	local dir=$1 xen part
 	shift
 	image_new "$dir" "$X86_BUSYBOX" || return 1
 	mkdir -p "$dir"/var/{lib/xen,lib/xenstored,log/xen,lock} "$dir"/etc/xen/scripts "$dir/lib/xen-$BOOT_XEN"
@@ -106,33 +117,71 @@ x86_image_dom0() { # DIRECTORY OTHER-IMAGE...
 	x86_agent "$dir" dom0-init || return 1
 	x86_add_ours "$dir" vgrantctl || return 1
 	image_add_programs "$dir" "" "$X86_PROBE" || return 1
+	for part in "${X86_DOM0_PARTS[@]}"; do
+		$part "$dir" || return 1
+	done
 	cp "$@" "$dir/lab/"
 }
 
-# Once per run: what all boots share.
+# Xen and its tools for the boot selected.
+x86_xen() {
+	packages_root "xen-$BOOT_XEN" "$BOOT_SUITE" "xen-utils-$BOOT_XEN" "xen-hypervisor-$BOOT_XEN-amd64" xenstore-utils busybox-static libgcc-s1
+}
+
+# Once per run: what all boots share, and what those of the plan need from the network.
 x86_prepare() {
+	local boot
 	lab_need qemu-system-x86_64 cpio readelf cc make apt-get apt-cache dpkg-deb dpkg-source
 	X86_KERNEL=$(x86_kernel) || exit 2
 	X86_BUILD=$(x86_build) || exit 2
 	X86_FIO=$(fio_program) || exit 2
+	X86_AGENT=$LAB_OUT/labagent
+	cc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$X86_AGENT" "$LAB_DIR"/agent/{main,request,serial,store}.c \
+		-lxenstore || exit 2
 	X86_PROBE=$LAB_OUT/labprobe
 	cc -std=gnu17 -O2 -Wall -Wextra -Werror -D__XEN_TOOLS__ -o "$X86_PROBE" "$LAB_DIR/x86/labprobe.c" \
 		-lxenforeignmemory -lxendevicemodel -lxenstore || exit 2
+	while read -r boot; do
+		boot_select "$boot"
+		x86_xen >/dev/null || exit 2
+		[[ ! $BOOT_STOCK ]] || X86_STOCK=$(stock_kernel) || exit 2
+	done < <(printf '%s\n' "${PLAN[@]%% *}" | sort -u)
 }
 
-# Per boot: fills LAB_RUN/state with xen, bzImage and dom0.cpio.
+# All that the network is needed for, into the cache.
+x86_fetch() {
+	local boot function got
+	lab_need apt-get apt-cache dpkg-deb dpkg-source cc make
+	# shellcheck disable=SC2034 # packages_apt looks at it
+	LAB_FETCH=yes
+	for boot in "${X86_BOOTS[@]}"; do
+		boot_select "$boot"
+		got=$(x86_xen) || exit 2
+		lab_note "Xen $BOOT_XEN for $boot: $got"
+	done
+	for function in "${X86_FETCH[@]}"; do
+		got=$($function) || exit 2
+		lab_note "$function: $got"
+	done
+}
+
+# Per boot: fills LAB_RUN/state with xen, the kernel and dom0.cpio.
 x86_images() {
 	local state=$LAB_RUN/state work
-	X86_XEN=$(packages_root "xen-$BOOT_XEN" "$BOOT_SUITE" "xen-utils-$BOOT_XEN" "xen-hypervisor-$BOOT_XEN-amd64" xenstore-utils \
-		busybox-static libgcc-s1) || exit 2
+	local -a kernels=("$state/kernel")
+	X86_XEN=$(x86_xen) || return 1
 	# Suites differ in whether /bin is a directory of its own.
 	X86_BUSYBOX=$(find "$X86_XEN" -type f -name busybox -perm -u+x -print -quit)
 	work=$(mktemp -d "$LAB_RUN/images.XXXXXX") || return 1
 	gunzip -c "$X86_XEN/boot/xen-$BOOT_XEN-amd64.gz" >"$state/xen" || return 1
-	cp "$X86_KERNEL" "$state/bzImage" || return 1
+	image_kernel "$X86_KERNEL" "$state/kernel" || return 1
+	if [[ $BOOT_STOCK ]]; then
+		image_kernel "$X86_STOCK/vmlinuz" "$state/stock-kernel" || return 1
+		kernels+=("$state/stock-kernel")
+	fi
 	x86_image_driver "$work/driver" && image_write "$work/driver" "$state/driver.cpio" &&
 		x86_image_guest "$work/guest" && image_write "$work/guest" "$state/guest.cpio" &&
-		x86_image_dom0 "$work/dom0" "$state/driver.cpio" "$state/guest.cpio" "$state/bzImage" &&
+		x86_image_dom0 "$work/dom0" "$state/driver.cpio" "$state/guest.cpio" "${kernels[@]}" &&
 		image_write "$work/dom0" "$state/dom0.cpio" || return 1
 	rm -rf "$work"
 }
