@@ -7,7 +7,7 @@ LAB_FAILED=0
 LAB_SKIPPED=0
 
 # A line in a log that fails the scenario in which it appears, unless the scenario expects it.
-LAB_TROUBLE='BUG:|WARNING: CPU|Oops|general protection|Call Trace|Kernel panic|blocked for more than|Xen BUG|Assertion .* failed|AddressSanitizer|runtime error:|segfault at'
+LAB_TROUBLE='BUG:|WARNING: (CPU|possible|suspicious|bad)|Oops|general protection|Call Trace|Kernel panic|blocked for more than|Xen BUG|Assertion .* failed|AddressSanitizer|runtime error:|segfault at'
 
 # scenario_field FILE FIELD: the value of a line "# FIELD: value" in the head of a scenario.
 # boots:   the boots that it runs in (default: pv)
