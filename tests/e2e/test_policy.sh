@@ -78,8 +78,12 @@ before=$(anonymous)
 echo 'requests 4000' >&9
 until_true "$LIMIT" grown || fail "96 requests in flight did not take 4 MiB for copies: $before KiB, then $(anonymous)"
 busy=$(anonymous)
-until_true "$LIMIT" fallen || fail "copies of $((busy - before)) KiB are not given back: $(anonymous) KiB"
-echo "   copies: $before KiB before, $busy with requests in flight, $(anonymous) after"
+if grep -q __tsan_init "$BUILD/backend/vgrantd/vgrantd"; then
+	echo "   whether copies give their memory back cannot be seen: ThreadSanitizer keeps the shadow of what was touched"
+else
+	until_true "$LIMIT" fallen || fail "copies of $((busy - before)) KiB are not given back: $(anonymous) KiB"
+	echo "   copies: $before KiB before, $busy with requests in flight, $(anonymous) after"
+fi
 echo 'requests 100' >&9
 down
 
