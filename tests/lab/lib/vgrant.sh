@@ -69,7 +69,8 @@ guest_disk() { # NAME DEVID [SEQUENCE]
 		d=\$(dmesg | sed -n 's,.*virtio-msg-xen\.\([0-9]*\): device/virtio_disk/$2\,.*,\1,p' | tail -n 1)
 		for b in /sys/block/vd*; do case \$(readlink -f \$b) in
 			*/virtio-msg-xen.\${d:-none}/*)
-				[ \$(cat \$b/size) = 0 ] || [ \$(cat \$b/diskseq) -le ${3:-0} ] || { echo \${b##*/}; exit 0; } ;;
+				[ \$(cat \$b/size) = 0 ] || [ \$(cat \$b/diskseq) -le ${3:-0} ] ||
+					{ head -c 1 /dev/\${b##*/} >/dev/null 2>&1 && echo \${b##*/} && exit 0; } ;;
 		esac; done
 		n=\$((n + 1)); [ \$n -lt $(($(lab_scale 60) * 10)) ] || { dmesg | tail -n 5; ls /sys/block; exit 1; }; usleep 100000; done"
 }

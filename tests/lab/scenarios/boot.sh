@@ -8,7 +8,7 @@
 # reads that one back from the disk, not from its memory. One script, since each costs a second.
 use_disk() { # VDX SUMS
 	local got
-	got=$(on g1 -t 240 "set -e; n=0; until [ -b /dev/${1}2 ]; do
+	got=$(on g1 -t 240 "set -e; n=0; until head -c 1 /dev/${1}2 >/dev/null 2>&1; do
 		n=\$((n + 1)); [ \$n -lt $(($(lab_scale 30) * 10)) ] || { dmesg | tail -n 5; ls /sys/block; exit 1; }; usleep 100000; done
 		echo driver \$(basename \$(readlink -f /sys/block/$1/device/driver)) size \$(cat /sys/block/$1/size)
 		echo partitions \$(cat /sys/block/$1/${1}1/size /sys/block/$1/${1}2/start)

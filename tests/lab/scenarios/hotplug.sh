@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 # what: vgrantctl attaches and detaches a disk again and again while it and another are busy; wrong requests; what is left
 # boots: pv pvh
-# full: pvh
+# full: yes
 # needs: vgrantd vgrantctl
 
 # What is to happen (vgrantctl(8), spec section 8): a detach is no request that a busy guest can

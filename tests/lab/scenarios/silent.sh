@@ -34,7 +34,7 @@ not_held() { # WORDS
 # vgrantd goes on, and is not too late.
 comes_late() {
 	all_of_vgrantd CONT
-	on g1 -t 120 "n=0; until [ -b /dev/vda ]; do
+	on g1 -t 120 "n=0; until head -c 1 /dev/vda >/dev/null 2>&1; do
 		n=\$((n + 1)); [ \$n -lt $(($(lab_scale 60) * 10)) ] || { dmesg | tail -n 5; exit 1; }; usleep 100000; done
 		dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null"
 }
