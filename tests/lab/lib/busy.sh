@@ -12,13 +12,16 @@ fio_line() { # VDX OPTION...
 }
 
 # guest_busy NAME VDX...: fio writes and reads there until busy_stop, or until the first error.
-guest_busy() {
+# Of requests of 64 KiB vgrantd maps the pages, smaller ones it copies.
+guest_busy() { guest_busy_with 512/20:4k/60:64k/20 "$@"; }
+
+guest_busy_with() { # SIZES NAME VDX...
 	local disk lines=''
-	for disk in "${@:2}"; do
-		lines+=$(fio_line "$disk" --rw=randrw --bssplit=512/20:4k/60:64k/20 --blockalign=512 --size=16m --offset=16m --time_based --runtime=3000)$'\n'
+	for disk in "${@:3}"; do
+		lines+=$(fio_line "$disk" --rw=randrw "--bssplit=$1" --blockalign=512 --size=16m --offset=16m --time_based --runtime=3000)$'\n'
 	done
-	on "$1" "$lines"
-	guest_moves "$@"
+	on "$2" "$lines"
+	guest_moves "${@:2}"
 }
 
 # Waits until requests have been completed on each of the disks after now.
