@@ -86,7 +86,8 @@ domain_others() { on dom0 "xl list | awk 'NR > 1 && \$1 != \"Domain-0\" && \$1 !
 log_has() {
 	local from=0
 	[[ ! -e $LAB_RUN/state/mark.$1 ]] || from=$(<"$LAB_RUN/state/mark.$1")
-	tail -c "+$((from + 1))" "$LAB_RUN/$1.log" 2>/dev/null | grep -qE -- "$2"
+	# (No pipeline: grep ends at the first match, and what tail then says of that would count.)
+	grep -qE -- "$2" < <(tail -c "+$((from + 1))" "$LAB_RUN/$1.log" 2>/dev/null)
 }
 
 # Where every log is now: log_has and the runner's check look only at what comes after.

@@ -180,7 +180,7 @@ settle() {
 		on dom0 "xl destroy $id" || return 1
 	done < <(domain_others)
 	nothing_left || return 1
-	if on driver '[ -e /run/vgrantd.pid ] && [ ! -e /run/vgrantd.status ] && echo yes; true' | grep -q yes; then
+	if [[ $(on driver '[ -e /run/vgrantd.pid ] && [ ! -e /run/vgrantd.status ] && echo yes; true') == *yes* ]]; then
 		status=$(daemon_stop) || return 1
 		[[ $status == 0 ]] || {
 			problem "vgrantd ended with status $status on SIGTERM"
