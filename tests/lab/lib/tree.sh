@@ -14,8 +14,9 @@ disk_partition() { # DEVICE
 }
 
 # The script that makes a tree in the current directory, and SUMS outside of it: files of no byte up
-# to a megabyte, in three directories.
-tree_make='for i in 0 1 2 3 4 5 6 7 8 9; do mkdir -p a/$i b/c/$i
+# to a megabyte, 7 MB in all, in three directories; with numbers='0 1 2 3 4 5' less than 2 MB.
+# shellcheck disable=SC2016 # for the shell in the guest
+tree_make='for i in ${numbers:-0 1 2 3 4 5 6 7 8 9}; do mkdir -p a/$i b/c/$i
 	head -c $((i * i * i * 1000 + i)) /dev/urandom >a/$i/cube
 	head -c $((i * 104857)) /dev/urandom >b/c/$i/line
 	head -c $((511 + i)) /dev/urandom >b/$i; done
@@ -33,9 +34,9 @@ disk_tree() {
 }
 
 # The same in a guest, below /mnt on the file system that is mounted there.
-guest_tree() { # NAME DIRECTORY make|sums
+guest_tree() { # NAME DIRECTORY make|sums [NUMBERS]
 	local make=true
-	[[ $3 != make ]] || make="mkdir $2 && cd $2 && $tree_make && cd .."
+	[[ $3 != make ]] || make="numbers='${4-}'; mkdir $2 && cd $2 && $tree_make && cd .."
 	on "$1" -t 180 "set -e; cd /mnt; $make; cd $2; $tree_sums"
 }
 
