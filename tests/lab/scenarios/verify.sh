@@ -7,7 +7,7 @@
 # The buffers begin ALIGN bytes into a page (the device's own alignment is 512).
 fio_verify() { # ALIGN SEED
 	on g1 -t 300 "fio --name=verify --filename=/dev/vda --direct=1 --ioengine=io_uring --iodepth=32 --rw=randwrite \
-		--bssplit=512/20:1536/10:4k/20:12k/10:64k/20:256k/10:1m/10 --blockalign=512 --iomem_align=$1 \
+		--bssplit=512/20:1536/10:4k/20:12k/10:64k/20:256k/10:1m/10 --blockalign=512 --serialize_overlap=1 --iomem_align=$1 \
 		--verify=crc32c --do_verify=1 --verify_fatal=1 --verify_dump=0 --verify_state_save=0 --randseed=$2 --size=$size \
 		--minimal --terse-version=3 >/tmp/fio.out 2>/tmp/fio.err || { cat /tmp/fio.err /tmp/fio.out; exit 1; }
 		awk -F';' 'END { print \$6, \$47, \$5 }' /tmp/fio.out"
