@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# what: the KUnit tests of the kernel series run in a guest: transport, rings, addresses, grant table
+# what: the KUnit tests of the kernel series run in a guest: transport, rings, addresses, the pool, grant table
 # boots: pv pvh
 
-suites='virtio_msg virtio_msg_xen virtio_ring xen_grant_table'
+suites='virtio_msg virtio_msg_xen virtio_ring xen_grant_pool xen_grant_table'
 
 # Reads a kernel log. Prints a line for each of the suites that did not run to its end and pass, and
 # for each of its tests that failed or was skipped; for the others "ran SUITE TESTS".
