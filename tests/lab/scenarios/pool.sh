@@ -56,7 +56,7 @@ policies() {
 # All at once while requests are in flight, which keep the policy that they began with.
 switches() {
 	guest_busy g1 vda
-	on g1 -t 300 'n=0; d=/sys/class/virtio-msg/virtio-msg-xen.0; while [ $n -lt 25 ]; do
+	on g1 -t 300 'n=0; d=/sys/class/virtio-msg/virtio-msg-xen.0; while [ $n -lt 15 ]; do
 		for p in hybrid grant bounce; do echo $p >$d/policy; echo $((4096 << (n % 4))) >$d/threshold; echo $((4 + n % 13)) >$d/pool; usleep 20000; done
 		n=$((n + 1)); done; echo 16384 >$d/threshold; echo 32 >$d/pool'
 	guest_moves g1 vda
