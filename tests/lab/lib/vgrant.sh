@@ -94,7 +94,7 @@ grants_held() { # NAME
 	on dom0 "xl dmesg -c >/dev/null; xl debug-keys g; sleep 1; xl dmesg | awk -v guest=d$(domid "$1") -v by=$(domid driver) '
 		/grant-table for remote d/ { inside = 0; for (i = 1; i <= NF; i++) if (\$i == guest) inside = seen = 1 }
 		inside && /\[0x/ { split(\$0, part, \"]\"); split(part[2], field, \" \"); if (field[1] == by && !n++) first = \$0 }
-		END { if (!seen) print \"Xen tells nothing of \" guest; else if (n) print n \": \" first }'"
+		END { if (!seen) { print \"Xen tells nothing of \" guest; exit 1 } if (n) print n \": \" first }'"
 }
 
 no_grants_held() { # NAME
