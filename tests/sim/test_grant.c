@@ -171,6 +171,33 @@ START_TEST(copy_and_its_statuses)
 }
 END_TEST
 
+/* An operation for each page of local memory that a segment touches, 16 to a hypercall. */
+START_TEST(copies_are_counted_as_gntdev_makes_them)
+{
+	xengnttab_grant_copy_segment_t seg[20];
+	char *buf = aligned_alloc(PAGE, 2 * PAGE);
+
+	ck_assert_ptr_nonnull(buf);
+	memset(seg, 0, sizeof(seg));
+	for (unsigned int i = 0; i < 20; i++) {
+		seg[i].flags = GNTCOPY_source_gref;
+		seg[i].len = 4096;
+		seg[i].source.foreign.domid = 2;
+		seg[i].source.foreign.ref = ref[0];
+		seg[i].dest.virt = buf + (i < 4 ? 0 : 1);
+	}
+	ck_assert_int_eq(xengnttab_grant_copy(drv, 4, seg), 0);
+	ck_assert_int_eq(sim_value("stats", 1, "copy_ops"), 4);
+	ck_assert_int_eq(sim_value("stats", 1, "copy_hypercalls"), 1);
+	ck_assert_int_eq(xengnttab_grant_copy(drv, 20, seg), 0);
+	ck_assert_int_eq(sim_value("stats", 1, "copy"), 2);
+	ck_assert_int_eq(sim_value("stats", 1, "copy_segments"), 24);
+	ck_assert_int_eq(sim_value("stats", 1, "copy_ops"), 4 + 4 + 16 * 2);
+	ck_assert_int_eq(sim_value("stats", 1, "copy_hypercalls"), 1 + 3);
+	free(buf);
+}
+END_TEST
+
 START_TEST(one_bad_segment_does_not_stop_the_others)
 {
 	xengnttab_grant_copy_segment_t seg[3];
@@ -471,6 +498,7 @@ int main(void)
 	tcase_add_test(t, a_grant_is_for_one_domain);
 	tcase_add_test(t, read_only_grant);
 	tcase_add_test(t, copy_and_its_statuses);
+	tcase_add_test(t, copies_are_counted_as_gntdev_makes_them);
 	tcase_add_test(t, one_bad_segment_does_not_stop_the_others);
 	tcase_add_test(t, unmap_must_match_the_map);
 	tcase_add_test(t, end_access_is_refused_while_in_use);

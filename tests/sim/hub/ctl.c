@@ -165,6 +165,8 @@ static int cmd_stats(struct hub *h, char *arg)
 		[SIM_STAT_UNMAP] = "unmap",
 		[SIM_STAT_COPY] = "copy",
 		[SIM_STAT_COPY_SEGS] = "copy_segments",
+		[SIM_STAT_COPY_OPS] = "copy_ops",
+		[SIM_STAT_COPY_HYPERCALLS] = "copy_hypercalls",
 		[SIM_STAT_NOTIFY] = "notify",
 		[SIM_STAT_PENDING] = "pending",
 		[SIM_STAT_UNMASK] = "unmask",

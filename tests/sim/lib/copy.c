@@ -15,6 +15,8 @@
 #include "gnttab.h"
 
 #define COPY_TRIES 1000
+/* Operations that gntdev hands to one hypercall. */
+#define GNTDEV_BATCH 16
 
 /* One side of a copy: local memory, or a foreign page pinned for as long as it takes. */
 struct side {
@@ -91,11 +93,24 @@ static bool segment_valid(const xengnttab_grant_copy_segment_t *seg)
 	return !to || (uint32_t)seg->dest.foreign.offset + seg->len <= SIM_PAGE_SIZE;
 }
 
+/* What gntdev makes of a segment: an operation for each page of local memory that it touches. */
+static uint32_t segment_ops(const xengnttab_grant_copy_segment_t *seg)
+{
+	const union xengnttab_copy_ptr *local =
+		seg->flags & GNTCOPY_source_gref ? &seg->dest : &seg->source;
+
+	if ((seg->flags & GNTCOPY_source_gref) && (seg->flags & GNTCOPY_dest_gref))
+		return 1;
+	return (uint32_t)(((uintptr_t)local->virt % SIM_PAGE_SIZE + seg->len + SIM_PAGE_SIZE - 1) /
+			  SIM_PAGE_SIZE);
+}
+
 SIM_EXPORT int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 				    xengnttab_grant_copy_segment_t *segs)
 {
 	struct sim_fault_rule fault = {0};
 	int err = sim_fault_call(&xgt->c, "grant_copy", &fault);
+	uint32_t ops = 0;
 
 	if (err)
 		return sim_fail(err);
@@ -110,8 +125,12 @@ SIM_EXPORT int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 		if (!status)
 			status = copy_segment(xgt, &segs[i], fault.flags & SIM_FAULT_SHORT);
 		segs[i].status = (int16_t)status;
+		ops += segment_ops(&segs[i]);
 	}
 	sim_stat_add(sim_self(&xgt->c), SIM_STAT_COPY, 1);
 	sim_stat_add(sim_self(&xgt->c), SIM_STAT_COPY_SEGS, count);
+	sim_stat_add(sim_self(&xgt->c), SIM_STAT_COPY_OPS, ops);
+	sim_stat_add(sim_self(&xgt->c), SIM_STAT_COPY_HYPERCALLS,
+		     (ops + GNTDEV_BATCH - 1) / GNTDEV_BATCH);
 	return 0;
 }
