@@ -160,6 +160,18 @@ int vg_view_read(struct vg_view *view, uint64_t addr, void *dst, uint32_t len)
 	return 0;
 }
 
+int vg_view_read_queue(struct vg_view *view, struct vg_request *req, uint64_t addr, void *dst,
+		       uint32_t len)
+{
+	(void)req;
+	return vg_view_read(view, addr, dst, len);
+}
+
+void vg_view_read_flush(struct vg_view *view)
+{
+	(void)view;
+}
+
 int vg_view_write(struct vg_view *view, uint64_t addr, const void *src, uint32_t len)
 {
 	void VG_GUEST *dst = reach(view, addr, len);

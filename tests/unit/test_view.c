@@ -212,6 +212,13 @@ START_TEST(copy_carries_only_what_was_written)
 }
 END_TEST
 
+static bool apart(const struct vg_iov *a, const struct vg_iov *b)
+{
+	uintptr_t x = (uintptr_t)a->base, y = (uintptr_t)b->base;
+
+	return x + a->len <= y || y + b->len <= x;
+}
+
 START_TEST(copied_pieces_keep_their_alignment)
 {
 	fake_grant(50, 6, true);
@@ -219,9 +226,12 @@ START_TEST(copied_pieces_keep_their_alignment)
 	segment(&req, true, vg_addr_make(51, 0), 4096);
 	segment(&req, true, vg_addr_make(52, 3), 600);
 	segment(&req, true, vg_addr_make(53, 100), 1);
+	segment(&req, true, vg_addr_make(54, 100), 4096);
 	ck_assert_int_eq(open_one(), 0);
-	ck_assert_uint_eq((uintptr_t)req.iov[1].base % 512, 0);
+	ck_assert_uint_eq((uintptr_t)req.iov[1].base % 4096, 0);
 	ck_assert_uint_eq((uintptr_t)req.iov[2].base % 512, 3);
+	/* From a page on as in the guest's page: one of ours for each of the guest's. */
+	ck_assert_uint_eq((uintptr_t)req.iov[4].base % 4096, 100);
 	close_one(0);
 	/* The worst case for gaps fits into a slot: as many pieces as there can be of the least
 	 * length. */
@@ -231,6 +241,18 @@ START_TEST(copied_pieces_keep_their_alignment)
 	ck_assert_int_eq(open_one(), 0);
 	ck_assert_uint_le((uintptr_t)req.iov[31].base + 512 - (uintptr_t)req.iov[0].base,
 			  2 * 16384);
+	close_one(16384);
+	/* And of pages, with small pieces, which lie at the other end: they do not meet. */
+	req.out_segments = req.in_segments = 0;
+	for (uint32_t i = 0; i < 3; i++)
+		segment(&req, true, vg_addr_make(50, i % 2 ? 0 : 4095), 4096);
+	for (uint32_t i = 0; i < 7; i++)
+		segment(&req, true, vg_addr_make(50, i), 511);
+	segment(&req, true, vg_addr_make(50, 511), 4096 - 7 * 511);
+	ck_assert_int_eq(open_one(), 0);
+	for (uint32_t i = 0; i < req.in_iovs; i++)
+		for (uint32_t j = 0; j < i; j++)
+			ck_assert(apart(&req.iov[i], &req.iov[j]));
 	close_one(16384);
 	ck_assert_uint_eq(stats().map_ops, 0);
 }

@@ -146,6 +146,113 @@ START_TEST(indirect_table_out_of_reach_is_one_requests_error)
 }
 END_TEST
 
+static uint64_t copy_calls(void)
+{
+	struct vg_view_stats s;
+
+	vg_view_get_stats(view, &s);
+	return s.copy_calls;
+}
+
+/* Offers @n chains, 0 to @n - 1, each with a table of its own that lies in no region: a header of
+ * 16 bytes, data of 32. */
+static void offer_tables(uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		struct ring_desc *t = (struct ring_desc *)(void *)(r.data + i * 4096);
+
+		t[0] = (struct ring_desc){ring_buf(32 + i), 16, D_NEXT, 1};
+		t[1] = (struct ring_desc){ring_buf(16 + i), 32u + i, D_WRITE, 0};
+		ring_desc(&r, i, ring_buf(i), 32, D_INDIRECT, 0);
+		ring_offer(&r, i);
+	}
+}
+
+START_TEST(tables_of_a_batch_share_a_call)
+{
+	uint64_t before = copy_calls();
+
+	offer_tables(RING_SIZE);
+	ck_assert_int_eq(vg_vq_pop(vq, e, 64), RING_SIZE);
+	for (unsigned int i = 0; i < RING_SIZE; i++) {
+		ck_assert_int_eq(e[i]->req.error, 0);
+		ck_assert_uint_eq(e[i]->req.out_len, 16);
+		ck_assert_uint_eq(e[i]->req.in_len, 32 + i);
+	}
+	/* One for the tables, one for the headers that they name. */
+	ck_assert_uint_eq(copy_calls() - before, 2);
+	finish(RING_SIZE, 32);
+}
+END_TEST
+
+/* Tables in a region, in none and out of reach, and a chain without one, in one batch. */
+START_TEST(tables_of_all_kinds_in_a_batch)
+{
+	offer_tables(2);
+	ck_assert_int_eq(vg_view_region_add(view, DATA_REF + 1, 1, true), 0);
+	ring_desc(&r, 2, ring_buf(40), 16, D_WRITE, 0);
+	ring_desc(&r, 3, vg_addr_make(900, 0), 32, D_INDIRECT, 0);
+	ring_desc(&r, 4, ring_buf(0), 32, D_INDIRECT, 0);
+	ring_offer(&r, 2);
+	ring_offer(&r, 3);
+	ring_offer(&r, 4);
+	ck_assert_int_eq(vg_vq_pop(vq, e, 64), 5);
+	ck_assert_uint_eq(e[0]->req.in_len, 32);
+	ck_assert_uint_eq(e[1]->req.in_len, 33);
+	ck_assert_uint_eq(e[2]->req.in_len, 16);
+	ck_assert_int_eq(e[3]->req.error, -EFAULT);
+	ck_assert_uint_eq(e[3]->req.in_len, 0);
+	ck_assert_uint_eq(e[4]->req.in_len, 32);
+	finish(5, 16);
+	ck_assert_uint_eq(r.used->ring[3].id, 3);
+	ck_assert_uint_eq(r.used->ring[3].len, 0);
+	ck_assert_uint_eq(r.used->ring[4].len, 16);
+	ck_assert(!vg_vq_is_broken(vq));
+}
+END_TEST
+
+START_TEST(chains_before_a_corrupt_table_are_done)
+{
+	struct ring_desc *t = (struct ring_desc *)(void *)(r.data + 2 * 4096);
+
+	offer_tables(4);
+	t[1].flags = D_INDIRECT;
+	ck_assert_int_eq(vg_vq_pop(vq, e, 64), 2);
+	ck_assert(vg_vq_is_broken(vq));
+	ck_assert_uint_eq(vg_vq_inflight(vq), 2);
+	finish(2, 32);
+	ck_assert_uint_eq(r.used->idx, 2);
+	ck_assert_uint_eq(r.used->ring[1].id, 1);
+	ck_assert_int_eq(vg_vq_pop(vq, e, 64), -EPROTO);
+}
+END_TEST
+
+/* A ring that is corrupt further on, too: what was noted before is fetched all the same. */
+START_TEST(tables_before_a_corrupt_ring_are_fetched)
+{
+	offer_tables(2);
+	ring_offer(&r, 99);
+	ck_assert_int_eq(vg_vq_pop(vq, e, 64), 2);
+	ck_assert(vg_vq_is_broken(vq));
+	ck_assert_uint_eq(e[1]->req.in_len, 33);
+	finish(2, 32);
+}
+END_TEST
+
+/* Not this time: an error of that request. */
+START_TEST(tables_that_are_not_copied)
+{
+	offer_tables(3);
+	fake_fail(FAKE_COPY, 1, 1, -EAGAIN);
+	ck_assert_int_eq(vg_vq_pop(vq, e, 64), 3);
+	ck_assert_int_eq(e[0]->req.error, 0);
+	ck_assert_int_eq(e[1]->req.error, -EIO); /* retried already: not to be waited for */
+	ck_assert_int_eq(e[2]->req.error, 0);
+	finish(3, 32);
+	ck_assert_uint_eq(r.used->ring[1].len, 0);
+}
+END_TEST
+
 /* Each writes one malformed thing; the queue must break with -EPROTO and say why. */
 static void bad_head(void)
 {
@@ -552,6 +659,11 @@ int main(void)
 	tcase_add_test(tc, written_is_clamped);
 	tcase_add_test(tc, indirect_tables);
 	tcase_add_test(tc, indirect_table_out_of_reach_is_one_requests_error);
+	tcase_add_test(tc, tables_of_a_batch_share_a_call);
+	tcase_add_test(tc, tables_of_all_kinds_in_a_batch);
+	tcase_add_test(tc, chains_before_a_corrupt_table_are_done);
+	tcase_add_test(tc, tables_before_a_corrupt_ring_are_fetched);
+	tcase_add_test(tc, tables_that_are_not_copied);
 	tcase_add_loop_test(tc, malformed_breaks_the_queue, 0,
 			    (int)(sizeof(malformed) / sizeof(malformed[0])));
 	tcase_add_test(tc, work_before_the_corruption_is_done);

@@ -242,6 +242,26 @@ int vg_view_read(struct vg_view *view, uint64_t addr, void *dst, uint32_t len)
 	return 0;
 }
 
+int vg_view_read_queue(struct vg_view *view, struct vg_request *req, uint64_t addr, void *dst,
+		       uint32_t len)
+{
+	int error;
+	const void VG_GUEST *at = find(view, addr, len, false, &error);
+
+	if (error || !len)
+		return error;
+	if (!at)
+		return transient_read_queue(view, req, addr, dst, len);
+	vg_guest_copy_from(dst, at, len);
+	return 0;
+}
+
+void vg_view_read_flush(struct vg_view *view)
+{
+	if (view->num_pieces)
+		transient_copy_submit(view);
+}
+
 int vg_view_write(struct vg_view *view, uint64_t addr, const void *src, uint32_t len)
 {
 	int error;

@@ -74,21 +74,24 @@ static void add_pieces(struct vg_view *view, struct vg_request *req, uint64_t ad
 }
 
 /*
- * A disk that reads straight into the buffer wants it aligned. So a large piece lies in the slot as
- * it lies in the guest's page; the slot has room for that (view.c).
+ * A disk that reads straight into the buffer wants it aligned, and the kernel makes one operation
+ * of a piece for each page of ours that it touches. So a large piece lies in the slot as it lies in
+ * the guest's page. The gap before it is shorter than the piece: the slot has room for that
+ * (view.c).
  */
 static uint8_t *aligned_like(uint8_t *local, const struct vg_segment *seg)
 {
-	uint32_t skew = (uint32_t)(seg->addr - (uintptr_t)local) % COPY_ALIGN;
+	uint32_t align = seg->len < VG_PAGE_SIZE ? COPY_ALIGN : VG_PAGE_SIZE;
 
-	return seg->len >= COPY_ALIGN ? local + skew : local;
+	return local + (uint32_t)(seg->addr - (uintptr_t)local) % align;
 }
 
 void transient_copy_open(struct vg_view *view, struct vg_request *req)
 {
 	unsigned int segments = req->out_segments + req->in_segments;
+	uint8_t *local, *large,
+		*small; /* large pieces from the slot's start, small ones from its end */
 	uint16_t slot;
-	uint8_t *local;
 
 	if (!view->num_free) {
 		req->error = -EAGAIN;
@@ -100,20 +103,25 @@ void transient_copy_open(struct vg_view *view, struct vg_request *req)
 	view->num_touched += !view->touched[slot];
 	view->touched[slot] = true;
 	req->copy_slot = slot + 1;
-	local = view->arena + view->slot_size * slot;
+	large = view->arena + view->slot_size * slot;
+	small = large + view->slot_size;
 	for (struct walk w = {0, 0}; w.segment < segments; walk_next(&w, req)) {
 		const struct vg_segment *seg = &req->segment[w.segment];
 
 		if (req->iov[w.iov].base)
 			continue;
-		local = aligned_like(local, seg);
+		if (seg->len < COPY_ALIGN) {
+			local = small -= seg->len;
+		} else {
+			local = aligned_like(large, seg);
+			large = local + seg->len;
+		}
 		req->iov[w.iov].base = (void VG_GUEST *)(uintptr_t)local;
 		/* What the device does not write must not show what lay in the slot before. */
 		if (w.segment < req->out_segments)
 			add_pieces(view, req, seg->addr, local, seg->len, false);
 		else
 			memset(local, 0, seg->len);
-		local += seg->len;
 	}
 }
 
@@ -247,6 +255,16 @@ int transient_read(struct vg_view *view, uint64_t addr, void *dst, uint32_t len)
 	vg_request_read(view->scratch, 0, dst, len);
 	transient_map_close(view, view->scratch);
 	return 0;
+}
+
+int transient_read_queue(struct vg_view *view, struct vg_request *req, uint64_t addr, void *dst,
+			 uint32_t len)
+{
+	if (!view->arena || len > VG_REQUEST_BYTES)
+		return transient_read(view, addr, dst, len);
+	req->error = 0;
+	add_pieces(view, req, addr, dst, len, false);
+	return 1;
 }
 
 int transient_write(struct vg_view *view, uint64_t addr, const void *src, uint32_t len)

@@ -115,6 +115,9 @@ void view_unmap(struct vg_view *view, void VG_GUEST *base, uint32_t pages);
 void transient_copy_open(struct vg_view *view, struct vg_request *req);
 void transient_copy_close(struct vg_view *view, struct vg_request *req, uint32_t written);
 int transient_read(struct vg_view *view, uint64_t addr, void *dst, uint32_t len);
+/* As vg_view_read_queue(). */
+int transient_read_queue(struct vg_view *view, struct vg_request *req, uint64_t addr, void *dst,
+			 uint32_t len);
 int transient_write(struct vg_view *view, uint64_t addr, const void *src, uint32_t len);
 void transient_copy_submit(struct vg_view *view);
 void transient_map_open(struct vg_view *view, struct vg_request *req);

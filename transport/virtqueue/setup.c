@@ -33,7 +33,9 @@ static int make_elements(struct vg_virtqueue *vq, uint16_t count)
 	vq->elem = calloc(count, sizeof(*vq->elem));
 	vq->free_elem = calloc(count, sizeof(struct vg_element *));
 	vq->done = calloc(count, sizeof(struct vg_element *));
-	if (!vq->elem || !vq->free_elem || !vq->done)
+	/* Each in a page of its own: one operation copies it. */
+	vq->table = aligned_alloc(VG_PAGE_SIZE, VQ_BATCH * sizeof(*vq->table));
+	if (!vq->elem || !vq->free_elem || !vq->done || !vq->table)
 		return -ENOMEM;
 	for (uint16_t i = 0; i < count; i++) {
 		vq->elem[i].slot = i;
@@ -84,6 +86,7 @@ void vg_vq_destroy(struct vg_virtqueue *vq)
 	free(vq->elem);
 	free(vq->free_elem);
 	free(vq->done);
+	free(vq->table);
 	free(vq);
 }
 

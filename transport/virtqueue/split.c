@@ -41,6 +41,9 @@ static inline struct desc fetch_desc(const struct vg_virtqueue *vq, uint32_t ind
 	return to_host(&d);
 }
 
+/* Of parse_chain(), as vg_view_read_queue() says it: the chain's table is still to be fetched. */
+#define TABLE_WAITS 1
+
 /* Appends one buffer; readable ones must all come before writable ones (2.7.4.2). */
 static inline int add_segment(struct vg_virtqueue *vq, struct vg_request *req, const struct desc *d)
 {
@@ -58,14 +61,38 @@ static inline int add_segment(struct vg_virtqueue *vq, struct vg_request *req, c
 	return 0;
 }
 
+/* Walks the private copy of an indirect table. */
+static int parse_table(struct vg_virtqueue *vq, struct vg_element *elem,
+		       const struct split_desc *table)
+{
+	uint32_t i = 0, steps = 0;
+	int ret;
+
+	for (;;) {
+		struct desc d = to_host(&table[i]);
+
+		if (d.flags & DESC_F_INDIRECT)
+			return broken(vq, "an indirect table inside an indirect table");
+		ret = add_segment(vq, &elem->req, &d);
+		if (ret || !(d.flags & DESC_F_NEXT))
+			return ret;
+		if (d.next >= elem->table)
+			return broken(vq, "a descriptor's next is past its indirect table");
+		if (++steps == elem->table)
+			return broken(vq, "a loop in an indirect table");
+		i = d.next;
+	}
+}
+
 /*
  * An indirect table (2.7.5.3) is ordinary guest memory: it is copied out through the view, then
- * walked in the copy. Other errors than -EPROTO: the table cannot be reached.
+ * walked in the copy. TABLE_WAITS: the copy is still to be made, see parse_tables(). Other errors
+ * than -EPROTO: the table cannot be reached.
  */
-static int parse_indirect(struct vg_virtqueue *vq, struct vg_request *req, const struct desc *ind)
+static int parse_indirect(struct vg_virtqueue *vq, struct vg_element *elem, const struct desc *ind)
 {
+	struct split_desc *table = vq->table[vq->waiting];
 	uint32_t count = ind->len / sizeof(struct split_desc);
-	uint32_t i = 0, steps = 0;
 	int ret;
 
 	if (!vq->indirect)
@@ -74,29 +101,18 @@ static int parse_indirect(struct vg_virtqueue *vq, struct vg_request *req, const
 		return broken(vq, "an indirect descriptor with NEXT or WRITE set");
 	if (!count || ind->len % sizeof(struct split_desc) || count > VG_REQUEST_SEGMENTS)
 		return broken(vq, "an indirect table of a wrong length");
-	ret = vg_view_read(vq->view, ind->addr, vq->table, ind->len);
-	if (ret)
-		return ret;
-	for (;;) {
-		struct desc d = to_host(&vq->table[i]);
-
-		if (d.flags & DESC_F_INDIRECT)
-			return broken(vq, "an indirect table inside an indirect table");
-		ret = add_segment(vq, req, &d);
-		if (ret || !(d.flags & DESC_F_NEXT))
-			return ret;
-		if (d.next >= count)
-			return broken(vq, "a descriptor's next is past its indirect table");
-		if (++steps == count)
-			return broken(vq, "a loop in an indirect table");
-		i = d.next;
-	}
+	elem->table = (uint16_t)count;
+	ret = vg_view_read_queue(vq->view, &elem->req, ind->addr, table, ind->len);
+	if (ret == TABLE_WAITS)
+		vq->waiting++;
+	return ret ? ret : parse_table(vq, elem, table);
 }
 
 /* Walks the chain that begins at @head. -EPROTO: the ring is corrupt; others: see parse_indirect().
  */
-static int parse_chain(struct vg_virtqueue *vq, struct vg_request *req, uint16_t head)
+static int parse_chain(struct vg_virtqueue *vq, struct vg_element *elem, uint16_t head)
 {
+	struct vg_request *req = &elem->req;
 	uint32_t i = head, steps = 0;
 
 	req->out_segments = req->in_segments = 0;
@@ -107,7 +123,7 @@ static int parse_chain(struct vg_virtqueue *vq, struct vg_request *req, uint16_t
 		if (d.flags & DESC_F_INDIRECT) {
 			if (steps)
 				return broken(vq, "an indirect descriptor inside a chain");
-			return parse_indirect(vq, req, &d);
+			return parse_indirect(vq, elem, &d);
 		}
 		ret = add_segment(vq, req, &d);
 		if (ret || !(d.flags & DESC_F_NEXT))
@@ -118,6 +134,31 @@ static int parse_chain(struct vg_virtqueue *vq, struct vg_request *req, uint16_t
 			return broken(vq, "a loop in a descriptor chain");
 		i = d.next;
 	}
+}
+
+/* Fetches the tables that lie in no region, all at once. Returns how many elements are not behind a
+ * corrupt one. */
+static __attribute__((noinline)) unsigned int
+parse_tables(struct vg_virtqueue *vq, struct vg_element **elems, unsigned int n)
+{
+	const struct split_desc(*table)[VG_REQUEST_SEGMENTS] = vq->table;
+	unsigned int i;
+
+	vq->waiting = 0;
+	vg_view_read_flush(vq->view);
+	for (i = 0; i < n; i++) {
+		struct vg_element *elem = elems[i];
+
+		if (elem->chain_error != TABLE_WAITS)
+			continue;
+		elem->chain_error = elem->req.error;
+		if (!elem->chain_error)
+			elem->chain_error = parse_table(vq, elem, *table);
+		table++;
+		if (elem->chain_error == -EPROTO)
+			break;
+	}
+	return i;
 }
 
 /* Entries of the available ring that may be taken now, or -EPROTO. One fetch of the index. */
@@ -183,20 +224,20 @@ int vg_vq_pop(struct vg_virtqueue *vq, struct vg_element **elems, unsigned int m
 			broken(vq, "the available ring names a descriptor past the ring");
 			break;
 		}
-		ret = parse_chain(vq, &elem->req, head);
+		ret = parse_chain(vq, elem, head);
 		if (ret == -EPROTO)
 			break;
 		if (ret == -EAGAIN) {
 			vq->throttled = true;
 			break;
 		}
-		if (ret)
-			elem->req.out_segments = elem->req.in_segments = 0;
 		elem->chain_error = ret;
 		elem->on_error = -1;
 		elem->head = head;
 		elems[n++] = elem;
 	}
+	if (__builtin_expect(vq->waiting, 0))
+		n = parse_tables(vq, elems, n);
 	/* What came before the corruption is honest work, and is done. */
 	if (!n)
 		return vq->broken ? -EPROTO : 0;

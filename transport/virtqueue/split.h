@@ -55,8 +55,10 @@ struct vg_virtqueue {
 	struct vg_element **done;
 	struct vg_element *elem;
 
-	struct split_desc
-		table[VG_REQUEST_SEGMENTS]; /* the indirect table being walked, copied out */
+	/* Indirect tables, copied out: one for each chain of a batch whose table lies in no region,
+	 * and the one being walked. */
+	struct split_desc (*table)[VG_REQUEST_SEGMENTS];
+	uint16_t waiting; /* of them: noted, still to be fetched */
 
 	struct vg_pin pin[3]; /* descriptor, driver, device area */
 };

@@ -172,6 +172,16 @@ struct vg_request {
 };
 
 /*
+ * vg_view_read() for many pieces that come together, such as indirect tables, each for a request
+ * that is to be opened. 0: @dst holds the bytes. 1: they come with vg_view_read_flush(), by one
+ * system call for VG_COPY_BATCH of them; it sets @req->error, which is 0 so long, and @req and @dst
+ * must stay.
+ */
+int vg_view_read_queue(struct vg_view *view, struct vg_request *req, uint64_t addr, void *dst,
+		       uint32_t len);
+void vg_view_read_flush(struct vg_view *view);
+
+/*
  * Opens @n requests. Each gets its own ->error; a request with an error is open too, has no iov and
  * must be closed. Device-writable bytes that are copied begin as zero. A transient request beyond
  * the arena or the quota has -EAGAIN if closing others can help. Never allocates; at most one

@@ -52,6 +52,7 @@ struct vg_element {
 	uint32_t written;
 	int chain_error;
 	uint16_t head;
+	uint16_t table; /* descriptors of its indirect table */
 };
 
 /*
