@@ -23,6 +23,8 @@
 #define LOOK_NS      1000000 /* under load, between looks at what only epoll tells */
 #define TRIM_MS      1000    /* memory that was not used for so long is given back */
 
+#define NS_PER_MS 1000000
+
 #define POLL_START_NS 8000
 
 static uint64_t now_ns(void)
@@ -59,9 +61,8 @@ static void take_events(struct worker *w)
 }
 
 /* Control messages and deferred answers. True: there is more at once. */
-static bool serve_connections(struct worker *w)
+static bool serve_connections(struct worker *w, uint64_t now_ms)
 {
-	uint64_t now_ms = now_ns() / 1000000;
 	bool more = false;
 
 	for (struct served *s = w->served; s; s = s->next) {
@@ -75,10 +76,8 @@ static bool serve_connections(struct worker *w)
 }
 
 /* Not at once: who copies once copies again soon. */
-static void trim(struct worker *w)
+static void trim(struct worker *w, uint64_t now_ms)
 {
-	uint64_t now_ms = now_ns() / 1000000;
-
 	if (now_ms - w->trimmed_ms < TRIM_MS)
 		return;
 	w->trimmed_ms = now_ms;
@@ -87,14 +86,19 @@ static void trim(struct worker *w)
 			vg_view_trim(s->view);
 }
 
-/* What only file descriptors tell, and what is not for each turn. @timeout_ms as of epoll_wait().
+/*
+ * What only file descriptors tell, and what is not for each turn. @timeout_ms as of epoll_wait().
+ * *now is read again after a sleep, and only then: reading the clock is a system call in domains
+ * where the vDSO cannot do it.
  */
-static bool look(struct worker *w, int timeout_ms)
+static bool look(struct worker *w, int timeout_ms, uint64_t *now)
 {
 	struct epoll_event ev[4];
 	int n = epoll_wait(w->epoll, ev, 4, timeout_ms);
 	bool more;
 
+	if (timeout_ms)
+		*now = now_ns();
 	w->stats.looks++;
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.fd == w->options->socket)
@@ -102,16 +106,15 @@ static bool look(struct worker *w, int timeout_ms)
 		else if (ev[i].data.fd == vg_evtchn_fd(w->evtchn))
 			take_events(w);
 	}
-	more = serve_connections(w);
+	more = serve_connections(w, *now / NS_PER_MS);
 	/* Under load too: a busy device must not keep others, which are to go, from going. */
 	worker_bury(w);
-	trim(w);
+	trim(w, *now / NS_PER_MS);
 	return more;
 }
 
-static int sleep_timeout(const struct worker *w)
+static int sleep_timeout(const struct worker *w, uint64_t now_ms)
 {
-	uint64_t now_ms = now_ns() / 1000000;
 	int timeout = -1;
 
 	for (struct served *s = w->served; s; s = s->next) {
@@ -186,7 +189,7 @@ void worker_loop(struct worker *w)
 		/* By the clock and not by turns: the guest decides how long a turn is. */
 		if (now - looked >= LOOK_NS) {
 			looked = now;
-			busy |= look(w, 0);
+			busy |= look(w, 0, &now);
 		}
 		if (busy) {
 			idle_since = 0;
@@ -204,8 +207,8 @@ void worker_loop(struct worker *w)
 		}
 		if (may_sleep(w)) {
 			w->stats.sleeps++;
-			look(w, sleep_timeout(w));
-			looked = now_ns();
+			looked = now;
+			look(w, sleep_timeout(w, now / NS_PER_MS), &looked);
 			adapt(&w->poll, looked - now);
 		}
 		disable_notify(w);
