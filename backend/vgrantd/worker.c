@@ -269,6 +269,7 @@ static void report_stats(struct worker *w, uint32_t id, uint64_t cookie)
 		{"events-received", conn.events_received},
 		{"notifications-sent", conn.notifications_sent},
 		{"worker-pages-mapped", w->quota.pages},
+		{"worker-region-pages", w->quota.region_pages},
 		{"worker-pages-max", w->quota.max_pages},
 		{"worker-turns", w->stats.turns},
 		{"worker-looks", w->stats.looks},
@@ -390,7 +391,8 @@ int vgrantd_worker(const struct vgrantd_worker_options *options)
 	struct worker w = {
 		.options = options,
 		.log = options->log,
-		.quota = {.max_pages = options->max_pages},
+		.quota = {.max_pages = options->max_pages,
+			  .reserved = VG_QUOTA_RESERVED(options->max_pages)},
 		.poll = {.max = (uint64_t)options->poll_us * 1000},
 		.epoll = -1,
 	};

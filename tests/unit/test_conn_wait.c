@@ -6,6 +6,7 @@
 
 #define MAX_DEFERRED 16
 #define REGION       16 /* pages of a test's region */
+#define RESERVE      24 /* of the quota, kept from regions */
 
 /* One request in queue 0 that the device holds, with its data at reference @ref. */
 static void in_flight(uint32_t ref)
@@ -282,6 +283,25 @@ START_TEST(test_region_add)
 }
 END_TEST
 
+/* A driver that asks for more than regions get is told so, in the log once. */
+START_TEST(test_region_reserve)
+{
+	uint32_t most = QUOTA - RESERVE;
+
+	h.quota.reserved = RESERVE;
+	fake_grant(DATA_REF, QUOTA, true);
+	ck_assert_uint_eq(region_add(DATA_REF, most, 0), VG_BUS_OK);
+	ck_assert_uint_eq(h.log_lines, 0);
+	ck_assert_uint_eq(region_add(DATA_REF + most, 1, 0), VG_BUS_NO_SPACE);
+	ck_assert_uint_eq(region_add(DATA_REF + most, 1, 0), VG_BUS_NO_SPACE);
+	ck_assert_uint_eq(h.log_lines, 1);
+	ck_assert_ptr_nonnull(strstr(h.log_last, "quota"));
+	ck_assert_ptr_nonnull(strstr(h.log_last, "--max-pages"));
+	ck_assert_uint_eq(region_remove(DATA_REF, most), VG_BUS_OK);
+	ck_assert_uint_eq(region_add(DATA_REF + most, 1, 0), VG_BUS_OK);
+}
+END_TEST
+
 START_TEST(test_region_remove)
 {
 	fake_grant(DATA_REF, REGION, true);
@@ -452,6 +472,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_region_add);
+	tcase_add_test(tc, test_region_reserve);
 	tcase_add_test(tc, test_region_remove);
 	tcase_add_test(tc, test_region_with_ring);
 	tcase_add_test(tc, test_remove_waits);

@@ -417,6 +417,65 @@ START_TEST(quota_bounds_all_mappings)
 }
 END_TEST
 
+/* Regions do not get all of it: what is mapped for a request, and rings, still find their pages. */
+START_TEST(regions_leave_the_reserve)
+{
+	struct vg_pin pin;
+
+	again(0, 1 << 20, 16);
+	quota.reserved = 6;
+	fake_grant(0, 64, true);
+	ck_assert_int_eq(vg_view_region_add(view, 0, 11, true), -EDQUOT);
+	ck_assert_int_eq(vg_view_region_add(view, 0, 8, true), 0);
+	ck_assert_int_eq(vg_view_region_add(view, 8, 3, true), -EDQUOT);
+	ck_assert_int_eq(vg_view_region_add(view, 8, 2, true), 0);
+	ck_assert_int_eq(vg_view_region_add(view, 10, 1, true), -EDQUOT);
+	ck_assert_uint_eq(quota.region_pages, 10);
+	ck_assert_int_eq(vg_view_pin(view, vg_addr_make(20, 0), 16, true, &pin), 0);
+	segment(&req, true, vg_addr_make(32, 0), 5 * 4096);
+	ck_assert_int_eq(open_one(), 0);
+	ck_assert_uint_eq(quota.pages, 16);
+	/* What comes back of a region is regions' again, and no more than that. */
+	ck_assert_int_eq(vg_view_region_remove(view, 8, 2), -EINPROGRESS);
+	close_one(0);
+	ck_assert_int_eq(vg_view_region_remove(view, 8, 2), 0);
+	ck_assert_uint_eq(quota.region_pages, 8);
+	ck_assert_int_eq(vg_view_region_add(view, 40, 3, true), -EDQUOT);
+	ck_assert_int_eq(vg_view_region_add(view, 40, 2, true), 0);
+	vg_view_unpin(view, &pin);
+	teardown();
+	ck_assert_uint_eq(quota.region_pages, 0);
+	setup();
+}
+END_TEST
+
+/* A region that the kernel would not unmap still counts as one. */
+START_TEST(unmap_failures_stay_counted_as_regions)
+{
+	again(0, 1 << 20, 16);
+	quota.reserved = 6;
+	fake_grant(0, 64, true);
+	ck_assert_int_eq(vg_view_region_add(view, 0, 8, true), 0);
+	fake_fail(FAKE_UNMAP, 0, 1, -EINVAL);
+	ck_assert_int_eq(vg_view_region_remove(view, 0, 8), 0);
+	ck_assert_uint_eq(quota.region_pages, 8);
+	ck_assert_int_eq(vg_view_region_add(view, 8, 3, true), -EDQUOT);
+	ck_assert_int_eq(vg_view_region_add(view, 8, 2, true), 0);
+	ck_assert_int_eq(vg_view_region_remove(view, 8, 2), 0);
+	fake_xen_reset();
+	quota.pages = 0;
+}
+END_TEST
+
+START_TEST(what_is_reserved)
+{
+	ck_assert_uint_eq(VG_QUOTA_RESERVED(16384), 2048);
+	ck_assert_uint_eq(VG_QUOTA_RESERVED(4096), 2048);
+	ck_assert_uint_eq(VG_QUOTA_RESERVED(4095), 2047);
+	ck_assert_uint_eq(VG_QUOTA_RESERVED(16), 8);
+}
+END_TEST
+
 /* One request of both directions over the quota: nothing in flight but itself, so waiting is in
  * vain. */
 START_TEST(a_request_does_not_wait_for_itself)
@@ -471,7 +530,7 @@ START_TEST(number_of_regions_is_bounded)
 	fake_grant(0, 512, true);
 	for (uint32_t i = 0; i < VG_MAX_REGIONS; i++)
 		ck_assert_int_eq(vg_view_region_add(view, i, 1, true), 0);
-	ck_assert_int_eq(vg_view_region_add(view, 400, 1, true), -EDQUOT);
+	ck_assert_int_eq(vg_view_region_add(view, 400, 1, true), -ENOSPC);
 	ck_assert_int_eq(vg_view_region_remove(view, 7, 1), 0);
 	ck_assert_int_eq(vg_view_region_add(view, 400, 1, true), 0);
 }
@@ -673,6 +732,9 @@ int main(void)
 	tcase_add_test(tc, map_failures_are_unwound);
 	tcase_add_test(tc, unmap_failures_stay_counted);
 	tcase_add_test(tc, quota_bounds_all_mappings);
+	tcase_add_test(tc, regions_leave_the_reserve);
+	tcase_add_test(tc, unmap_failures_stay_counted_as_regions);
+	tcase_add_test(tc, what_is_reserved);
 	tcase_add_test(tc, a_request_does_not_wait_for_itself);
 	tcase_add_test(tc, copied_bytes_begin_as_zero);
 	tcase_add_test(tc, region_add_refuses);

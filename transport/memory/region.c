@@ -61,6 +61,16 @@ static int map_range(struct vg_view *view, uint32_t first, uint32_t count, bool 
 	return 0;
 }
 
+/* Pages that regions may still get. */
+static uint32_t region_room(const struct vg_view *view)
+{
+	const struct vg_quota *q = view->quota;
+	uint32_t most = q->max_pages > q->reserved ? q->max_pages - q->reserved : 0;
+	uint32_t room = most > q->region_pages ? most - q->region_pages : 0;
+
+	return room < q->max_pages - q->pages ? room : q->max_pages - q->pages;
+}
+
 int vg_view_region_add(struct vg_view *view, uint32_t first, uint32_t count, bool writable)
 {
 	struct region *r;
@@ -73,11 +83,11 @@ int vg_view_region_add(struct vg_view *view, uint32_t first, uint32_t count, boo
 		if (overlaps(&view->region[i], first, count))
 			return -EEXIST;
 	/* Before the leaves are made, so that a refused region costs no memory. */
-	if (count > view->quota->max_pages - view->quota->pages)
+	if (count > region_room(view))
 		return -EDQUOT;
 	r = free_record(view, &id);
 	if (!r)
-		return -EDQUOT;
+		return -ENOSPC;
 	ret = make_leaves(view, first, count);
 	if (ret)
 		return ret;
@@ -92,13 +102,15 @@ int vg_view_region_add(struct vg_view *view, uint32_t first, uint32_t count, boo
 	r->pins = 0;
 	r->state = REGION_LIVE;
 	set_leaves(view, r, id);
+	view->quota->region_pages += count;
 	view->stats.regions++;
 	return 0;
 }
 
-static void region_unmap(struct vg_view *view, struct region *r)
+void view_region_unmap(struct vg_view *view, struct region *r)
 {
-	view_unmap(view, r->base, r->count);
+	if (view_unmap(view, r->base, r->count))
+		view->quota->region_pages -= r->count;
 	r->state = REGION_GONE;
 	view->stats.regions--;
 }
@@ -117,7 +129,7 @@ void view_epoch_drained(struct vg_view *view)
 			struct region *r = &view->region[i];
 
 			if (r->state == REGION_DRAINING) {
-				region_unmap(view, r);
+				view_region_unmap(view, r);
 			} else if (r->state == REGION_QUEUED) {
 				r->state = REGION_DRAINING;
 				queued = true;

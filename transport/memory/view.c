@@ -78,7 +78,7 @@ void vg_view_destroy(struct vg_view *view)
 		struct region *r = &view->region[i];
 
 		if (r->state != REGION_FREE && r->state != REGION_GONE)
-			view_unmap(view, r->base, r->count);
+			view_region_unmap(view, r);
 	}
 	if (view->leaf)
 		for (uint32_t i = 0; i < (view->max_refs + LEAF_REFS - 1) >> LEAF_SHIFT; i++)
@@ -122,13 +122,15 @@ void view_quota_give(struct vg_view *view, uint32_t pages)
 	view->stats.pages_mapped -= pages;
 }
 
-void view_unmap(struct vg_view *view, void VG_GUEST *base, uint32_t pages)
+bool view_unmap(struct vg_view *view, void VG_GUEST *base, uint32_t pages)
 {
 	view->stats.unmap_ops++;
-	if (vg_gnttab_unmap(view->gnttab, base, pages))
+	if (vg_gnttab_unmap(view->gnttab, base, pages)) {
 		view->stats.unmap_failures++;
-	else
-		view_quota_give(view, pages);
+		return false;
+	}
+	view_quota_give(view, pages);
+	return true;
 }
 
 void view_mark_reached(struct vg_view *view, uint32_t ref, uint32_t count)

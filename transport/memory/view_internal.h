@@ -99,14 +99,16 @@ static inline const struct region *region_of(const struct vg_view *view, uint32_
 
 /* Forgets what was found last: a region ends. */
 void view_forget_recent(struct vg_view *view);
+/* Cold: @r is unmapped, whether anybody still waits for that or not. */
+void view_region_unmap(struct vg_view *view, struct region *r);
 /* Cold: the old epoch has drained. */
 void view_epoch_drained(struct vg_view *view);
 /* Counts references that become reachable for the first time. */
 void view_mark_reached(struct vg_view *view, uint32_t ref, uint32_t count);
 int view_quota_take(struct vg_view *view, uint32_t pages);
 void view_quota_give(struct vg_view *view, uint32_t pages);
-/* Unmaps and gives the quota back; pages that the kernel would not unmap stay counted. */
-void view_unmap(struct vg_view *view, void VG_GUEST *base, uint32_t pages);
+/* Unmaps and gives the quota back; pages that the kernel would not unmap (false) stay counted. */
+bool view_unmap(struct vg_view *view, void VG_GUEST *base, uint32_t pages);
 
 /*
  * transient.c. A segment that lies in no region has one iov with a NULL base when these are called;

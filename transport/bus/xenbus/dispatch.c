@@ -187,6 +187,25 @@ static bool transport_request(struct vg_xenbus_conn *conn, const struct vg_msg *
 
 /* ---- bus messages ---- */
 
+static void complain_region(struct vg_xenbus_conn *conn, uint32_t count, int error)
+{
+	const struct vg_quota *quota = conn->quota;
+
+	if (!conn_complain(conn, COMPLAIN_REGION))
+		return;
+	if (error == -EDQUOT)
+		vg_warn(conn->log,
+			"%s: no region of %u pages more: of the guest's quota of %u pages %u are "
+			"mapped, %u of them in regions, and %u are kept for requests that are "
+			"mapped. What is in no region is served, slower; vgrantd's --max-pages "
+			"raises the quota",
+			conn->label, count, quota->max_pages, quota->pages, quota->region_pages,
+			quota->reserved);
+	else
+		vg_warn(conn->log, "%s: the driver's region of %u pages cannot be mapped: %s",
+			conn->label, count, strerrordesc_np(-error));
+}
+
 static uint32_t region_add(struct vg_xenbus_conn *conn, const struct vg_msg *request)
 {
 	int ret;
@@ -197,15 +216,14 @@ static uint32_t region_add(struct vg_xenbus_conn *conn, const struct vg_msg *req
 				 !(request->region.flags & VG_BUS_REGION_READ_ONLY));
 	if (!ret)
 		return VG_BUS_OK;
-	if (conn_complain(conn, COMPLAIN_REGION))
-		vg_warn(conn->log, "%s: the driver's region of %u pages cannot be mapped: %s",
-			conn->label, request->region.count, strerrordesc_np(-ret));
+	complain_region(conn, request->region.count, ret);
 	switch (ret) {
 	case -EINVAL:
 		return VG_BUS_INVALID;
 	case -EEXIST:
 		return VG_BUS_EXISTS;
 	case -EDQUOT:
+	case -ENOSPC:
 	case -ENOMEM:
 		return VG_BUS_NO_SPACE;
 	default:

@@ -33,9 +33,17 @@ struct vg_view;
 /* ---- limits of one guest, shared by the views of its devices ---- */
 
 struct vg_quota {
-	uint32_t max_pages; /* mapped at one time: regions, rings, transient */
-	uint32_t pages;     /* mapped now */
+	uint32_t max_pages;    /* mapped at one time: regions, rings, transient */
+	uint32_t reserved;     /* of these, what regions do not get */
+	uint32_t pages;        /* mapped now */
+	uint32_t region_pages; /* of these, in regions */
 };
+
+/*
+ * What is reserved of a quota of so many pages: as many as the largest request can take (1536, when
+ * its descriptors begin and end within pages) and some for rings and control pages, or else half.
+ */
+#define VG_QUOTA_RESERVED(max_pages) ((max_pages) < 4096 ? (max_pages) / 2 : 2048u)
 
 /* ---- when to copy and when to map what lies in no region ---- */
 
@@ -94,8 +102,8 @@ unsigned int vg_view_copy_slots(const struct vg_view *view);
 
 /*
  * Maps @count references from @first for as long as the region stands.
- * -EINVAL empty or past the limit; -EEXIST overlaps a region; -EDQUOT quota or number of regions;
- * -EFAULT the hypervisor refused; -ENOMEM. Blocks for the hypercall.
+ * -EINVAL empty or past the limit; -EEXIST overlaps a region; -EDQUOT quota of pages; -ENOSPC
+ * number of regions; -EFAULT the hypervisor refused; -ENOMEM. Blocks for the hypercall.
  */
 int vg_view_region_add(struct vg_view *view, uint32_t first, uint32_t count, bool writable);
 /*
