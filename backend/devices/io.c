@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "devices/io.h"
+#include "devices/io_internal.h"
 
 /* Completions taken off the ring before their requests are told. */
 #define REAP_BATCH 32
@@ -16,13 +16,9 @@
  * submission. */
 #define FEATURES (IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE)
 
-struct vg_io_ring {
-	struct io_uring ring;
-	unsigned int inflight;
-};
-
 /* What the devices of this project ask of a ring; nothing else is let through. */
-static const uint8_t allowed_ops[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC};
+static const uint8_t allowed_ops[] = {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+				      IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED};
 #define NUM_OPS (sizeof(allowed_ops) / sizeof(allowed_ops[0]))
 
 /*
@@ -39,13 +35,16 @@ static const unsigned int flag_choices[] = {
 /* liburing 2.3, which Debian 12 has, declares functions for this but does not export them. */
 static int restrict_ring(int fd)
 {
-	struct io_uring_restriction rules[NUM_OPS] = {0};
+	struct io_uring_restriction rules[NUM_OPS + 1] = {0};
 
 	for (unsigned int i = 0; i < NUM_OPS; i++) {
 		rules[i].opcode = IORING_RESTRICTION_SQE_OP;
 		rules[i].sqe_op = allowed_ops[i];
 	}
-	if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, rules, NUM_OPS) ||
+	/* Of registrations those in the table of buffers that there is. */
+	rules[NUM_OPS].opcode = IORING_RESTRICTION_REGISTER_OP;
+	rules[NUM_OPS].register_op = IORING_REGISTER_BUFFERS_UPDATE;
+	if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, rules, NUM_OPS + 1) ||
 	    syscall(__NR_io_uring_register, fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0))
 		return -errno;
 	return 0;
@@ -93,6 +92,8 @@ int vg_io_ring_open(unsigned int entries, const struct vg_log *log, struct vg_io
 		ret = -ENOSYS; /* not even R_DISABLED: before 5.10 */
 	if (ret)
 		goto out;
+	ring->log = log;
+	io_buffers_open(ring);
 	ret = (params.features & FEATURES) == FEATURES ? restrict_ring(ring->ring.ring_fd)
 						       : -ENOSYS;
 	if (ret)
@@ -139,6 +140,41 @@ struct io_uring_sqe *vg_io_sqe(struct vg_io_ring *ring)
 	return sqe;
 }
 
+static inline int fixed_buffer(const struct vg_io_ring *ring, const struct vg_iov *iov,
+			       unsigned int iovs)
+{
+	return iovs == 1 && ring->num_live ? vg_io_buffer_find(ring, iov->base, iov->len) : -1;
+}
+
+void vg_io_prep_read(struct vg_io_ring *ring, struct io_uring_sqe *sqe, int fd,
+		     const struct vg_iov *iov, unsigned int iovs, uint64_t offset)
+{
+	int index = fixed_buffer(ring, iov, iovs);
+
+	if (index < 0) {
+		io_uring_prep_readv(sqe, fd, vg_iov_kernel(iov), iovs, offset);
+		return;
+	}
+	io_uring_prep_read_fixed(sqe, fd, VG_GUEST_RAW(void, iov->base), (unsigned int)iov->len,
+				 offset, index);
+	ring->fixed++;
+}
+
+void vg_io_prep_write(struct vg_io_ring *ring, struct io_uring_sqe *sqe, int fd,
+		      const struct vg_iov *iov, unsigned int iovs, uint64_t offset, int flags)
+{
+	int index = fixed_buffer(ring, iov, iovs);
+
+	if (index < 0) {
+		io_uring_prep_writev2(sqe, fd, vg_iov_kernel(iov), iovs, offset, flags);
+		return;
+	}
+	io_uring_prep_write_fixed(sqe, fd, VG_GUEST_RAW(void, iov->base), (unsigned int)iov->len,
+				  offset, index);
+	sqe->rw_flags = flags;
+	ring->fixed++;
+}
+
 int vg_io_submit(struct vg_io_ring *ring)
 {
 	for (int tries = 0; io_uring_sq_ready(&ring->ring); tries++) {
@@ -155,22 +191,27 @@ unsigned int vg_io_reap(struct vg_io_ring *ring, unsigned int budget)
 	struct io_uring_cqe *cqes[REAP_BATCH];
 	struct vg_io *io[REAP_BATCH];
 	int res[REAP_BATCH];
-	unsigned int done = 0, n;
+	unsigned int done = 0, n, told;
 
 	while (done < budget) {
 		n = budget - done < REAP_BATCH ? budget - done : REAP_BATCH;
 		n = io_uring_peek_batch_cqe(&ring->ring, cqes, n);
 		if (!n)
 			break;
+		told = 0;
 		for (unsigned int i = 0; i < n; i++) {
-			io[i] = io_uring_cqe_get_data(cqes[i]);
-			res[i] = cqes[i]->res;
+			if (__builtin_expect(io_is_buffer_tag(cqes[i]->user_data), 0)) {
+				io_buffer_gone(ring, cqes[i]->user_data);
+				continue;
+			}
+			io[told] = io_uring_cqe_get_data(cqes[i]);
+			res[told++] = cqes[i]->res;
 		}
 		/* Given back first: done may queue more, and the kernel needs room for what
 		 * follows. */
 		io_uring_cq_advance(&ring->ring, n);
-		ring->inflight -= n;
-		for (unsigned int i = 0; i < n; i++)
+		ring->inflight -= told;
+		for (unsigned int i = 0; i < told; i++)
 			io[i]->done(io[i], res[i]);
 		done += n;
 	}

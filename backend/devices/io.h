@@ -14,14 +14,18 @@
  *     epoll_wait(… vg_io_ring_fd(ring) …);         readable when something has completed
  *     vg_io_reap(ring, budget);                    calls request->io.done(&request->io, res)
  *
- * The ring accepts only the operations that the devices need (READV, WRITEV, FSYNC), whatever a
- * worker that was taken over may ask of it. One thread uses a ring.
+ * The ring accepts only the operations that the devices need (READV, WRITEV, FSYNC, and the first
+ * two on registered memory), whatever a worker that was taken over may ask of it. One thread uses a
+ * ring.
  */
 #ifndef BACKEND_DEVICES_IO_H
 #define BACKEND_DEVICES_IO_H
 
 #include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
 
+#include <vgrant/guest.h>
 #include <vgrant/log.h>
 
 struct vg_io_ring;
@@ -77,5 +81,40 @@ unsigned int vg_io_reap(struct vg_io_ring *ring, unsigned int budget);
 
 /* Entries given out by vg_io_sqe() whose done has not been called. */
 unsigned int vg_io_inflight(const struct vg_io_ring *ring);
+
+/* ---- registered memory: the kernel pins it once instead of for each operation ---- */
+
+#define VG_IO_MAX_BUFFERS 1024
+
+struct vg_io_stats {
+	uint64_t fixed;       /* operations on registered memory */
+	unsigned int buffers; /* registered now */
+};
+
+/*
+ * Registers @len bytes at @base, which the process can write. Returns a handle for
+ * vg_io_buffer_release(), or negative errno, which is logged once a ring: then the memory is used
+ * without. -ENOSPC: VG_IO_MAX_BUFFERS are; -EOPNOTSUPP, -EFAULT: the kernel does not pin this kind
+ * of memory for long (grants before Linux 6.5), or has no such thing (before 5.19); -ENOMEM: past
+ * the limit of locked memory. Blocks for the pinning.
+ */
+int vg_io_buffer_hold(struct vg_io_ring *ring, void VG_GUEST *base, size_t len);
+/*
+ * Nothing in flight may use the memory. True: the kernel has let go of its pages, and @handle is
+ * over. False: not yet; ask again after vg_io_reap(), which learns of it (the ring's descriptor is
+ * readable then). Until then the memory must stay mapped.
+ */
+bool vg_io_buffer_release(struct vg_io_ring *ring, int handle);
+/* What IORING_OP_READ_FIXED and WRITE_FIXED call buf_index, of the registered memory that all of
+ * this lies in, or -1. The request path. */
+int vg_io_buffer_find(const struct vg_io_ring *ring, const void VG_GUEST *base, size_t len);
+void vg_io_get_stats(const struct vg_io_ring *ring, struct vg_io_stats *stats);
+
+/* As io_uring_prep_readv() and _writev2(); of one piece that lies in registered memory, as the
+ * operation on that. The request path. */
+void vg_io_prep_read(struct vg_io_ring *ring, struct io_uring_sqe *sqe, int fd,
+		     const struct vg_iov *iov, unsigned int iovs, uint64_t offset);
+void vg_io_prep_write(struct vg_io_ring *ring, struct io_uring_sqe *sqe, int fd,
+		      const struct vg_iov *iov, unsigned int iovs, uint64_t offset, int flags);
 
 #endif

@@ -61,9 +61,19 @@ static void served_free(struct served *s)
 	free(s);
 }
 
-static int open_view(struct worker *w, struct served *s)
+static int hold_region(void *ring, void VG_GUEST *base, size_t len)
 {
-	const struct vg_view_config config = {
+	return vg_io_buffer_hold(ring, base, len);
+}
+
+static bool release_region(void *ring, int handle)
+{
+	return vg_io_buffer_release(ring, handle);
+}
+
+static int open_view(struct worker *w, struct served *s, const struct vg_ipc_attach *a)
+{
+	struct vg_view_config config = {
 		.domid = w->options->domid,
 		.gnttab = w->gnttab,
 		.quota = &w->quota,
@@ -72,6 +82,9 @@ static int open_view(struct worker *w, struct served *s)
 		.log = w->log,
 	};
 
+	/* The kernel pins what lies in regions once, where there is a disk to move it. */
+	if (w->io && a->engine == VG_IPC_ENGINE_FILE)
+		config.holder = (struct vg_region_holder){hold_region, release_region, w->io};
 	return vg_view_create(&config, &s->view);
 }
 
@@ -154,7 +167,7 @@ static void attach(struct worker *w, const struct vg_ipc_msg *msg, int image)
 	s->id = msg->device;
 	s->image = image;
 	memcpy(s->label, a->label, sizeof(s->label));
-	ret = open_view(w, s);
+	ret = open_view(w, s, a);
 	if (!ret)
 		ret = open_blk(w, s, a);
 	if (!ret)
@@ -206,7 +219,7 @@ void worker_bury(struct worker *w)
 		uint32_t id = s->id;
 		bool failed = s->failed, waited_for = s->answer;
 
-		if (!s->ending || !vg_device_stop(s->dev)) {
+		if (!s->ending || !vg_device_stop(s->dev) || !vg_view_let_go(s->view)) {
 			at = &s->next;
 			continue;
 		}
@@ -227,6 +240,7 @@ static void report_stats(struct worker *w, uint32_t id, uint64_t cookie)
 {
 	struct served *s = find(w, id);
 	struct vg_xenbus_conn_stats conn;
+	struct vg_io_stats io = {0};
 	struct vg_view_stats view;
 	struct vg_blk_stats blk;
 	struct vg_ipc_msg msg;
@@ -240,6 +254,8 @@ static void report_stats(struct worker *w, uint32_t id, uint64_t cookie)
 	vg_view_get_stats(s->view, &view);
 	vg_blk_get_stats(s->blk, &blk);
 	vg_xenbus_conn_get_stats(s->conn, &conn);
+	if (w->io)
+		vg_io_get_stats(w->io, &io);
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -271,6 +287,8 @@ static void report_stats(struct worker *w, uint32_t id, uint64_t cookie)
 		{"worker-pages-mapped", w->quota.pages},
 		{"worker-region-pages", w->quota.region_pages},
 		{"worker-pages-max", w->quota.max_pages},
+		{"worker-fixed-regions", io.buffers},
+		{"worker-fixed-io", io.fixed},
 		{"worker-turns", w->stats.turns},
 		{"worker-looks", w->stats.looks},
 		{"worker-sleeps", w->stats.sleeps},

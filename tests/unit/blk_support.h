@@ -36,6 +36,7 @@ static struct vg_blk *blk;
 static struct vg_device *dev;
 static int disk = -1;
 static unsigned int notified, resets;
+static bool registers; /* regions are registered with the ring, if there is one */
 
 static inline void bus_notify(void *bus, unsigned int index)
 {
@@ -61,10 +62,20 @@ static const struct vg_bus_ops bus_ops = {
 	.reset_done = bus_reset_done,
 };
 
+static inline int hold_region(void *ring, void VG_GUEST *base, size_t len)
+{
+	return vg_io_buffer_hold(ring, base, len);
+}
+
+static inline bool release_region(void *ring, int handle)
+{
+	return vg_io_buffer_release(ring, handle);
+}
+
 /* The guest, its memory and its disk; the device comes after. */
 static inline void world_begin(int way)
 {
-	const struct vg_view_config config = {
+	struct vg_view_config config = {
 		.domid = FAKE_DOMID,
 		.gnttab = fake_gnttab(),
 		.quota = &quota,
@@ -77,12 +88,14 @@ static inline void world_begin(int way)
 
 	fake_xen_reset();
 	quota = (struct vg_quota){.max_pages = 1024};
+	if (WAY_RING(way))
+		io_ring = ring_open(32);
+	if (io_ring && registers)
+		config.holder = (struct vg_region_holder){hold_region, release_region, io_ring};
 	ck_assert_int_eq(vg_view_create(&config, &view), 0);
 	ring_init(&guest);
 	if (WAY_MEMORY(way) == IN_REGION)
 		ck_assert_int_eq(vg_view_region_add(view, DATA_REF, DATA_PAGES, true), 0);
-	if (WAY_RING(way))
-		io_ring = ring_open(32);
 	disk = disk_file(DISK_SIZE);
 	disk_fill(disk, DISK_SIZE, 0);
 }
@@ -151,6 +164,8 @@ static inline void end(void)
 	ck_assert(vg_device_stop(dev));
 	vg_blk_destroy(blk);
 	ck_assert_uint_eq(vg_view_open_requests(view), 0);
+	while (!vg_view_let_go(view))
+		ring_wait(io_ring);
 	vg_view_destroy(view);
 	ck_assert_uint_eq(quota.pages, 0);
 	ck_assert(fake_xen_clean());

@@ -95,16 +95,22 @@ static inline struct vg_io_ring *ring_open(unsigned int entries)
 	return ring;
 }
 
+/* Until the ring has something to tell, and takes it. */
+static inline void ring_wait(struct vg_io_ring *ring)
+{
+	struct pollfd p = {.fd = vg_io_ring_fd(ring), .events = POLLIN};
+
+	/* Ready, or interrupted by the kernel's own completion work. */
+	ck_assert_int_ne(poll(&p, 1, WAIT_MS), 0);
+	vg_io_reap(ring, 1000);
+}
+
 /* Submits, and reaps until no more than @left operations are in flight. */
 static inline void ring_drain(struct vg_io_ring *ring, unsigned int left)
 {
 	while (vg_io_inflight(ring) > left) {
-		struct pollfd p = {.fd = vg_io_ring_fd(ring), .events = POLLIN};
-
 		ck_assert_int_eq(vg_io_submit(ring), 0);
-		/* Ready, or interrupted by the kernel's own completion work. */
-		ck_assert_int_ne(poll(&p, 1, WAIT_MS), 0);
-		vg_io_reap(ring, 1000);
+		ring_wait(ring);
 	}
 }
 

@@ -604,6 +604,117 @@ START_TEST(removals_queue_behind_each_other)
 }
 END_TEST
 
+/* ---- a holder ---- */
+
+static struct {
+	unsigned int holds, releases, left; /* releases to answer with "not yet" */
+	void VG_GUEST *base;
+	size_t len;
+	bool refuse;
+} holder;
+
+static int hold(void *opaque, void VG_GUEST *base, size_t len)
+{
+	ck_assert_ptr_eq(opaque, &holder);
+	if (holder.refuse)
+		return -EOPNOTSUPP;
+	holder.holds++;
+	holder.base = base;
+	holder.len = len;
+	return 3;
+}
+
+static bool release(void *opaque, int handle)
+{
+	ck_assert_ptr_eq(opaque, &holder);
+	ck_assert_int_eq(handle, 3);
+	/* What is asked for may be done only while the pages are there. */
+	ck_assert_uint_gt(fake_mapped_pages(), 0);
+	holder.releases++;
+	if (holder.left) {
+		holder.left--;
+		return false;
+	}
+	return true;
+}
+
+static void make_held_view(void)
+{
+	const struct vg_view_config config = {
+		.domid = FAKE_DOMID,
+		.gnttab = fake_gnttab(),
+		.quota = &quota,
+		.max_refs = FAKE_REFS,
+		.max_requests = 2,
+		.holder = {hold, release, &holder},
+	};
+
+	vg_view_destroy(view);
+	memset(&holder, 0, sizeof(holder));
+	ck_assert_int_eq(vg_view_create(&config, &view), 0);
+	fake_grant(10, 2, true);
+}
+
+START_TEST(a_held_region_stays_mapped)
+{
+	make_held_view();
+	holder.left = 2;
+	ck_assert_int_eq(vg_view_region_add(view, 10, 2, true), 0);
+	ck_assert_uint_eq(holder.holds, 1);
+	ck_assert_uint_eq(holder.len, 2 * 4096);
+	segment(&req, true, vg_addr_make(10, 0), 8);
+	ck_assert_int_eq(open_one(), 0);
+	ck_assert_ptr_eq(VG_GUEST_RAW(void, req.iov[0].base), VG_GUEST_RAW(void, holder.base));
+	/* Not before the last request has closed: it may still be in the holder's hands. */
+	ck_assert_int_eq(vg_view_region_remove(view, 10, 2), -EINPROGRESS);
+	ck_assert_uint_eq(holder.releases, 0);
+	close_one(8);
+	ck_assert_uint_eq(holder.releases, 1);
+	ck_assert_uint_eq(fake_mapped_pages(), 2);
+	ck_assert_int_eq(vg_view_region_remove(view, 10, 2), -EINPROGRESS);
+	ck_assert_int_eq(vg_view_region_add(view, 10, 2, true), -EEXIST);
+	ck_assert(!fake_end_access(10));
+	ck_assert_int_eq(vg_view_region_remove(view, 10, 2), 0);
+	ck_assert_uint_eq(holder.releases, 3);
+	ck_assert_uint_eq(fake_mapped_pages(), 0);
+	ck_assert(fake_end_access(10) && fake_end_access(11));
+	ck_assert_int_eq(vg_view_region_remove(view, 10, 2), -ENOENT);
+	ck_assert(vg_view_let_go(view));
+	ck_assert_uint_eq(holder.releases, 3);
+}
+END_TEST
+
+START_TEST(what_is_not_held_is_unmapped_at_once)
+{
+	make_held_view();
+	/* Nobody can write there. */
+	ck_assert_int_eq(vg_view_region_add(view, 10, 1, false), 0);
+	ck_assert_uint_eq(holder.holds, 0);
+	holder.refuse = true;
+	ck_assert_int_eq(vg_view_region_add(view, 11, 1, true), 0);
+	ck_assert_int_eq(vg_view_region_remove(view, 10, 1), 0);
+	ck_assert_int_eq(vg_view_region_remove(view, 11, 1), 0);
+	ck_assert_uint_eq(holder.releases, 0);
+}
+END_TEST
+
+START_TEST(a_view_lets_go_of_all)
+{
+	make_held_view();
+	holder.left = 3;
+	ck_assert_int_eq(vg_view_region_add(view, 10, 1, true), 0);
+	ck_assert_int_eq(vg_view_region_add(view, 11, 1, true), 0);
+	/* One of them is being removed. */
+	ck_assert_int_eq(vg_view_region_remove(view, 11, 1), -EINPROGRESS);
+	ck_assert(!vg_view_let_go(view));
+	ck_assert(vg_view_let_go(view));
+	ck_assert_uint_eq(holder.releases, 5);
+	ck_assert(vg_view_let_go(view));
+	ck_assert_uint_eq(holder.releases, 5);
+	ck_assert_uint_eq(fake_mapped_pages(), 2);
+}
+END_TEST
+
 START_TEST(pins_hold_their_region)
 {
 	struct vg_pin a, b;
@@ -742,6 +853,9 @@ int main(void)
 	tcase_add_test(tc, remove_waits_for_what_is_open);
 	tcase_add_test(tc, a_removed_region_is_forgotten);
 	tcase_add_test(tc, removals_queue_behind_each_other);
+	tcase_add_test(tc, a_held_region_stays_mapped);
+	tcase_add_test(tc, what_is_not_held_is_unmapped_at_once);
+	tcase_add_test(tc, a_view_lets_go_of_all);
 	tcase_add_test(tc, pins_hold_their_region);
 	tcase_add_test(tc, pin_honours_read_only);
 	tcase_add_test(tc, read_at_once);

@@ -100,6 +100,9 @@ int vg_view_region_add(struct vg_view *view, uint32_t first, uint32_t count, boo
 	r->count = count;
 	r->writable = writable;
 	r->pins = 0;
+	r->held = -1;
+	if (writable && view->holder.hold)
+		r->held = view->holder.hold(view->holder.opaque, r->base, r->size);
 	r->state = REGION_LIVE;
 	set_leaves(view, r, id);
 	view->quota->region_pages += count;
@@ -113,6 +116,23 @@ void view_region_unmap(struct vg_view *view, struct region *r)
 		view->quota->region_pages -= r->count;
 	r->state = REGION_GONE;
 	view->stats.regions--;
+}
+
+bool view_region_released(struct vg_view *view, struct region *r)
+{
+	if (r->held >= 0 && !view->holder.release(view->holder.opaque, r->held))
+		return false;
+	r->held = -1;
+	return true;
+}
+
+/* No request can have a pointer into it. */
+static void region_drained(struct vg_view *view, struct region *r)
+{
+	if (view_region_released(view, r))
+		view_region_unmap(view, r);
+	else
+		r->state = REGION_HELD;
 }
 
 /*
@@ -129,7 +149,7 @@ void view_epoch_drained(struct vg_view *view)
 			struct region *r = &view->region[i];
 
 			if (r->state == REGION_DRAINING) {
-				view_region_unmap(view, r);
+				region_drained(view, r);
 			} else if (r->state == REGION_QUEUED) {
 				r->state = REGION_DRAINING;
 				queued = true;
@@ -160,6 +180,8 @@ int vg_view_region_remove(struct vg_view *view, uint32_t first, uint32_t count)
 		view->removing = true;
 		if (!view->open[view->epoch ^ 1])
 			view_epoch_drained(view);
+	} else if (r->state == REGION_HELD) {
+		region_drained(view, r);
 	}
 	if (r->state != REGION_GONE)
 		return -EINPROGRESS;

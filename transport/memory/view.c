@@ -50,6 +50,7 @@ int vg_view_create(const struct vg_view_config *config, struct vg_view **out)
 	view->quota = config->quota;
 	view->log = config->log;
 	view->policy = config->policy;
+	view->holder = config->holder;
 	view->max_refs = max_refs;
 	view->domid = config->domid;
 	view_forget_recent(view);
@@ -68,6 +69,19 @@ int vg_view_create(const struct vg_view_config *config, struct vg_view **out)
 out:
 	vg_view_destroy(view);
 	return ret;
+}
+
+bool vg_view_let_go(struct vg_view *view)
+{
+	bool all = true;
+
+	for (uint32_t i = 0; i < view->num_records; i++) {
+		struct region *r = &view->region[i];
+
+		if (r->state != REGION_FREE && r->state != REGION_GONE)
+			all &= view_region_released(view, r);
+	}
+	return all;
 }
 
 void vg_view_destroy(struct vg_view *view)

@@ -15,6 +15,7 @@ enum region_state {
 	REGION_LIVE,
 	REGION_QUEUED,   /* removal asked for, waits for the epoch before it to drain */
 	REGION_DRAINING, /* requests of the old epoch may still use it */
+	REGION_HELD,     /* no request uses it, but its holder has not let go */
 	REGION_GONE,     /* unmapped; the record waits for the driver to ask again */
 };
 
@@ -24,6 +25,7 @@ struct region {
 	uint64_t size; /* bytes */
 	uint32_t first, count;
 	uint32_t pins;
+	int held; /* the holder's handle, or negative */
 	uint8_t state;
 	bool writable;
 };
@@ -42,6 +44,7 @@ struct vg_view {
 	struct vg_quota *quota;
 	const struct vg_log *log;
 	struct vg_policy policy;
+	struct vg_region_holder holder;
 	uint32_t max_refs;
 	uint16_t domid;
 
@@ -99,8 +102,10 @@ static inline const struct region *region_of(const struct vg_view *view, uint32_
 
 /* Forgets what was found last: a region ends. */
 void view_forget_recent(struct vg_view *view);
-/* Cold: @r is unmapped, whether anybody still waits for that or not. */
+/* Cold: nobody uses @r, and it is unmapped. */
 void view_region_unmap(struct vg_view *view, struct region *r);
+/* Cold: has the holder let go of @r? It is asked to. */
+bool view_region_released(struct vg_view *view, struct region *r);
 /* Cold: the old epoch has drained. */
 void view_epoch_drained(struct vg_view *view);
 /* Counts references that become reachable for the first time. */

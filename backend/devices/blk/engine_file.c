@@ -84,11 +84,11 @@ static void prepare(const struct file_engine *f, struct vg_blk_op *op, struct io
 
 	switch (op->type) {
 	case VG_BLK_READ:
-		io_uring_prep_readv(sqe, fd, vg_iov_kernel(op->iov), op->iovs, offset);
+		vg_io_prep_read(f->ring, sqe, fd, op->iov, op->iovs, offset);
 		break;
 	case VG_BLK_WRITE:
-		io_uring_prep_writev2(sqe, fd, vg_iov_kernel(op->iov), op->iovs, offset,
-				      op->stable ? RWF_DSYNC : 0);
+		vg_io_prep_write(f->ring, sqe, fd, op->iov, op->iovs, offset,
+				 op->stable ? RWF_DSYNC : 0);
 		break;
 	case VG_BLK_FLUSH:
 		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);

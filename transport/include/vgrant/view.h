@@ -53,14 +53,28 @@ struct vg_policy {
 	uint32_t map_max;  /* bytes: a larger transient part is refused (-E2BIG); 0 never maps */
 };
 
+/* ---- who holds regions for longer than a request: the kernel, where it pins them for I/O ---- */
+
+struct vg_region_holder {
+	/* A writable region was mapped. A handle (not negative), or negative: it is not held. */
+	int (*hold)(void *opaque, void VG_GUEST *base, size_t len);
+	/*
+	 * No request uses the region any more. True: nor does the holder, and it is unmapped.
+	 * False: not yet; it stays mapped, and the holder is asked again. After true never again.
+	 */
+	bool (*release)(void *opaque, int handle);
+	void *opaque;
+};
+
 struct vg_view_config {
 	uint16_t domid;           /* the guest */
 	struct vg_gnttab *gnttab; /* borrowed: outlives the view */
 	struct vg_quota *quota;   /* borrowed: outlives the view */
 	struct vg_policy policy;
-	uint32_t max_refs;        /* references at or past this are errors; 0: VG_MAX_REFS */
-	uint16_t max_requests;    /* open at one time, at most 4096: sizes the copy arena */
-	const struct vg_log *log; /* borrowed, may be NULL */
+	uint32_t max_refs;              /* references at or past this are errors; 0: VG_MAX_REFS */
+	uint16_t max_requests;          /* open at one time, at most 4096: sizes the copy arena */
+	const struct vg_log *log;       /* borrowed, may be NULL */
+	struct vg_region_holder holder; /* without functions: nobody */
 };
 
 /* Grant references that an address may name: sixteen times Xen's default table of 32768. */
@@ -86,6 +100,11 @@ struct vg_view_stats {
 
 /* *out is the caller's, to be destroyed. -EINVAL, -ENOMEM. Does not block. */
 int vg_view_create(const struct vg_view_config *config, struct vg_view **out);
+/*
+ * Has the holder let go of all regions. False: not yet, ask again. Until it is true the view must
+ * not be destroyed. No request may be open, no region may be added any more.
+ */
+bool vg_view_let_go(struct vg_view *view);
 /* Unmaps everything. No request may be open. NULL is allowed. */
 void vg_view_destroy(struct vg_view *view);
 void vg_view_get_stats(const struct vg_view *view, struct vg_view_stats *stats);
@@ -108,9 +127,9 @@ unsigned int vg_view_copy_slots(const struct vg_view *view);
 int vg_view_region_add(struct vg_view *view, uint32_t first, uint32_t count, bool writable);
 /*
  * Ends the region that was added with exactly this range. 0: unmapped and forgotten.
- * -EINPROGRESS: no new request can use it, and it will be unmapped when those open now have closed;
- * ask again (vg_view_region_remove() is idempotent until it returns 0). -EBUSY: a ring lies in it,
- * nothing was changed. -ENOENT: no such region.
+ * -EINPROGRESS: no new request can use it, and it will be unmapped when those open now have closed
+ * and its holder has let go; ask again (vg_view_region_remove() is idempotent until it returns 0).
+ * -EBUSY: a ring lies in it, nothing was changed. -ENOENT: no such region.
  */
 int vg_view_region_remove(struct vg_view *view, uint32_t first, uint32_t count);
 
