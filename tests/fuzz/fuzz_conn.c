@@ -3,9 +3,9 @@
  * A whole connection with a hostile driver made of fuzzer input: messages in any order, indices,
  * doorbells, requests that stay in flight, time that passes.
  *
- * What must hold, whatever the driver does: every call ends, the quota is kept, an answer goes only
- * into room that the driver has left, and when the connection is closed nothing stays mapped or
- * bound.
+ * What must hold, whatever the driver does: every call ends, the quota is kept and regions leave
+ * their part of it, a region stays mapped while it is held, an answer goes only into room that the
+ * driver has left, and when the connection is closed nothing stays mapped or bound.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +28,7 @@
 #define QUEUES     2
 #define QUEUE_SIZE 4
 #define QUOTA      40
+#define RESERVED   34 /* of that, not for regions */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -54,6 +55,39 @@ static uint32_t take(struct script *s)
 		return 0;
 	s->left--;
 	return *s->data++;
+}
+
+/* ---- who holds regions: some for longer than others ---- */
+
+static struct {
+	const volatile uint8_t *base;
+	unsigned int asked;
+} kept[VG_MAX_REGIONS];
+
+static int hold_region(void *opaque, void VG_GUEST *base, size_t len)
+{
+	int i = 0;
+
+	(void)opaque;
+	(void)len;
+	while (kept[i].base)
+		i++;
+	if (i == 3)
+		return -EOPNOTSUPP;
+	kept[i].base = VG_GUEST_RAW(const volatile uint8_t, base);
+	kept[i].asked = 0;
+	return i;
+}
+
+static bool release_region(void *opaque, int i)
+{
+	(void)opaque;
+	require(kept[i].base);
+	(void)*kept[i].base; /* mapped */
+	if (kept[i].asked++ < (unsigned int)i % 3)
+		return false;
+	kept[i].base = NULL;
+	return true;
 }
 
 /* ---- the device type ---- */
@@ -223,6 +257,7 @@ static void play(struct script *s, struct vg_ctl *ctl, struct vg_xenbus_conn *co
 			require(vg_xenbus_conn_timeout(conn, now) != 0 || ret == 1);
 		}
 		require(quota->pages <= quota->max_pages);
+		require(quota->region_pages <= QUOTA - RESERVED);
 		require(fake_bound_ports() <= 1 + QUEUES);
 	}
 }
@@ -235,7 +270,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.process = hold,
 		.config_write = config_write,
 	};
-	struct vg_quota quota = {.max_pages = QUOTA};
+	struct vg_quota quota = {.max_pages = QUOTA, .reserved = RESERVED};
 	struct vg_ctl_page VG_GUEST *page;
 	struct script script = {data, size};
 	struct vg_view_config view_config = {
@@ -244,6 +279,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.policy = {.copy_max = 4096},
 		.max_refs = FAKE_REFS,
 		.max_requests = QUEUES * QUEUE_SIZE,
+		.holder = {.hold = hold_region, .release = release_region},
 	};
 	struct vg_device_config dev_config = {
 		.ops = &ops,
@@ -288,7 +324,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(vg_device_stop(dev));
 	vg_xenbus_conn_close(conn);
 	vg_device_destroy(dev);
+	while (!vg_view_let_go(view)) {
+	}
+	for (unsigned int i = 0; i < VG_MAX_REGIONS; i++)
+		require(!kept[i].base);
 	vg_view_destroy(view);
-	require(fake_xen_clean() && !quota.pages);
+	require(fake_xen_clean() && !quota.pages && !quota.region_pages);
 	return 0;
 }
