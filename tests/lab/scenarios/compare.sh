@@ -20,7 +20,7 @@ ROUNDS=1 RUNTIME=400
 if [[ $FULL ]]; then
 	DISKS+=(blkback-grants:xvdd)
 	JOBS=(randread-4k-32 read-64k-8 write-64k-8 read-1m-4 write-1m-4)
-	ROUNDS=${VGRANT_COMPARE_ROUNDS:-5} RUNTIME=1000
+	ROUNDS=${VGRANT_COMPARE_ROUNDS:-5} RUNTIME=700
 fi
 
 attach_all() {
@@ -68,12 +68,12 @@ scenario() {
 		for domain in g1 driver dom0; do
 			program_send $domain counters
 		done
-		pass plain 6000 2000 2000
+		pass plain 4000 1500 2000
 		measure_costs "$file"
 	fi
 	counters_arm g1 driver dom0
 	if [[ $FULL ]]; then
-		pass traced 2000 700 1000
+		pass traced 1500 700 500
 	else
 		pass traced 1000 400 500
 	fi
