@@ -36,8 +36,8 @@ policies() {
 		on g1 "echo $policy >/sys/class/virtio-msg/virtio-msg-xen.0/policy"
 		equal "the policy" "$(figure policy)" "$policy"
 		before=$(moved)
-		fio_verify 512 6m 512/20:1536/10:4k/20:12k/10:64k/20:256k/20 --blockalign=512
-		fio_verify 4096 6m 4k/50:64k/30:256k/20
+		fio_verify 512 3m 512/20:1536/10:4k/20:12k/10:64k/20:256k/20 --blockalign=512
+		fio_verify 4096 4m 4k/50:64k/30:256k/20
 		quiet
 		after=$(moved)
 		bounced=$((${after% *} - ${before% *}))
@@ -56,7 +56,7 @@ policies() {
 # All at once while requests are in flight, which keep the policy that they began with.
 switches() {
 	guest_busy g1 vda
-	on g1 -t 300 'n=0; d=/sys/class/virtio-msg/virtio-msg-xen.0; while [ $n -lt 15 ]; do
+	on g1 -t 300 'n=0; d=/sys/class/virtio-msg/virtio-msg-xen.0; while [ $n -lt 10 ]; do
 		for p in hybrid grant bounce; do echo $p >$d/policy; echo $((4096 << (n % 4))) >$d/threshold; echo $((4 + n % 13)) >$d/pool; usleep 20000; done
 		n=$((n + 1)); done; echo 16384 >$d/threshold; echo 32 >$d/pool'
 	guest_moves g1 vda
