@@ -59,6 +59,8 @@ static void usage(FILE *out)
 	      "  --poll-us N      poll for so many microseconds before sleeping (default 0)\n"
 	      "  --copy-max N     copy what a request has outside regions up to so many bytes,\n"
 	      "                   map what is larger (default 65536; 0 maps all)\n"
+	      "  --register-regions\n"
+	      "                   have io_uring pin granted regions once; read vgrantd(8) first\n"
 	      "  --verbose        say more\n"
 	      "  --help           show this and exit\n"
 	      "  --version        show the version and exit\n\n"
@@ -88,6 +90,7 @@ enum {
 	OPT_TOTAL_PAGES,
 	OPT_POLL_US,
 	OPT_COPY_MAX,
+	OPT_REGISTER_REGIONS,
 	OPT_VERBOSE,
 	OPT_HELP,
 	OPT_VERSION,
@@ -101,6 +104,7 @@ static const struct option long_options[] = {
 	{"total-pages", required_argument, NULL, OPT_TOTAL_PAGES},
 	{"poll-us", required_argument, NULL, OPT_POLL_US},
 	{"copy-max", required_argument, NULL, OPT_COPY_MAX},
+	{"register-regions", no_argument, NULL, OPT_REGISTER_REGIONS},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"help", no_argument, NULL, OPT_HELP},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -163,6 +167,9 @@ static int parse(int argc, char **argv, struct command_line *cmd)
 		switch (option) {
 		case OPT_VERBOSE:
 			cmd->options.verbose = true;
+			break;
+		case OPT_REGISTER_REGIONS:
+			cmd->options.register_regions = true;
 			break;
 		case OPT_WORKER:
 			cmd->worker = true;
@@ -239,6 +246,7 @@ int main(int argc, char **argv)
 			.max_pages = cmd.options.max_pages,
 			.poll_us = cmd.options.poll_us,
 			.copy_max = cmd.options.copy_max,
+			.register_regions = cmd.options.register_regions,
 			.log = &log,
 		};
 

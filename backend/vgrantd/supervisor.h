@@ -21,6 +21,7 @@ struct vgrantd_options {
 	uint32_t total_pages; /* that all guests together may have */
 	uint32_t poll_us;
 	uint32_t copy_max;
+	bool register_regions;
 	bool verbose;
 };
 

@@ -83,7 +83,7 @@ static int open_view(struct worker *w, struct served *s, const struct vg_ipc_att
 	};
 
 	/* The kernel pins what lies in regions once, where there is a disk to move it. */
-	if (w->io && a->engine == VG_IPC_ENGINE_FILE)
+	if (w->options->register_regions && w->io && a->engine == VG_IPC_ENGINE_FILE)
 		config.holder = (struct vg_region_holder){hold_region, release_region, w->io};
 	return vg_view_create(&config, &s->view);
 }

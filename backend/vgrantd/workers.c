@@ -54,6 +54,8 @@ static void arguments_fill(struct arguments *args, const struct vgrantd_options 
 	args->argv[n++] = args->poll;
 	args->argv[n++] = "--copy-max";
 	args->argv[n++] = args->copy;
+	if (options->register_regions)
+		args->argv[n++] = "--register-regions";
 	if (options->verbose)
 		args->argv[n++] = "--verbose";
 	args->argv[n] = NULL;

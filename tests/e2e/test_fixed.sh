@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Regions are registered with io_uring: requests use that, regions come and go beside them, and where the
-# kernel pins no memory for vgrantd everything works without.
+# With --register-regions: requests use registered memory, regions come and go beside them, and where the
+# kernel pins no memory for vgrantd everything works without. Nothing is registered unasked.
 # shellcheck source=/dev/null
 . "$(dirname "$0")/lib.sh" || exit 1
 g='' user=''
-e2e_begin "$@"
+e2e_begin "$1" --register-regions
 
 random_image "$E2E_DIR/first" 16
 random_image "$E2E_DIR/second" 8
@@ -55,7 +55,7 @@ start_limited() {
 	local limited=(prlimit --memlock=65536:65536)
 	[ "$(id -u)" -ne 0 ] || limited+=(setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock)
 	: >"$E2E_DIR/vgrantd.log"
-	"${limited[@]}" "$BUILD/sim/bin/xensim-run" "$E2E_DIR/sim" 1 "$BUILD/$VGRANTD_PROGRAM" --verbose \
+	"${limited[@]}" "$BUILD/sim/bin/xensim-run" "$E2E_DIR/sim" 1 "$BUILD/$VGRANTD_PROGRAM" --verbose --register-regions \
 		2>"$E2E_DIR/vgrantd.log" &
 	# Not unused: the library's.
 	# shellcheck disable=SC2034
@@ -68,6 +68,16 @@ grep -q 'regions are not registered with io_uring' "$E2E_DIR/vgrantd.log" || fai
 [ "$(grep -c 'regions are not registered with io_uring' "$E2E_DIR/vgrantd.log")" = 1 ] || fail "it says so more than once"
 load
 [ "$(stat_of "$g" xvda errors)" = 0 ] || fail "requests failed"
+unload
+
+# ---- nobody asked for it ----
+
+stop_vgrantd
+start_vgrantd
+load
+equal_stat() { [ "$(stat_of "$g" xvda "$1")" = "$2" ] || fail "$1 is not $2"; }
+equal_stat worker-fixed-regions 0
+equal_stat worker-fixed-io 0
 unload
 
 detach "$g" xvda
