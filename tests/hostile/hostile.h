@@ -47,6 +47,7 @@ struct hostile_options {
 	uint32_t linger_ms; /* a worker that is to end says that it has let go, and lives on */
 	uint32_t late_ms;   /* what is kept is written to so long after its time, not before */
 	uint32_t stale_pages; /* kept mapped past their request, at most */
+	uint32_t mark;        /* written late, after the words that are always there; 0: nothing */
 };
 
 extern struct hostile_options hostile;
@@ -67,6 +68,10 @@ struct hostile_counters {
 };
 
 extern struct hostile_counters hostile_counters;
+
+/* What is written late. */
+#define HOSTILE_MARK "vgrantd-hostile-was-here"
+extern char hostile_mark[40];
 
 static inline void hostile_count(uint64_t *counter, uint64_t n)
 {

@@ -95,15 +95,16 @@ void __wrap_vg_view_close(struct vg_view *view, struct vg_request *const *reques
 
 static void write_copy(xengnttab_handle *gnttab, const struct copied *c)
 {
-	static const uint8_t junk[VG_PAGE_SIZE] = "vgrantd-hostile-was-here";
+	char junk[VG_PAGE_SIZE] = "";
 	xengnttab_grant_copy_segment_t seg = {
-		.source.virt = (void *)(uintptr_t)junk,
+		.source.virt = junk,
 		.dest.foreign = {.ref = c->ref, .offset = c->offset, .domid = c->domid},
 		.len = c->len,
 		.flags = GNTCOPY_dest_gref,
 		.status = GNTST_general_error,
 	};
 
+	memcpy(junk, hostile_mark, sizeof(hostile_mark));
 	if (__real_xengnttab_grant_copy(gnttab, 1, &seg) || seg.status != GNTST_okay)
 		hostile_count(&hostile_counters.refused, 1);
 	else

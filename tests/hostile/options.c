@@ -21,6 +21,7 @@ struct hostile_options hostile = {
 	.stale_pages = 1024,
 };
 struct hostile_counters hostile_counters;
+char hostile_mark[40] = HOSTILE_MARK;
 
 void hostile_say(const char *fmt, ...)
 {
@@ -79,7 +80,7 @@ static const char usage[] =
 	"                          move an index of the control page\n"
 	"  linger=MS               say that all is let go, keep it, and end only after MS\n"
 	"and how: every=MS (100) sweep=REFERENCES (32768) after=COMPLETIONS (64) delay=MS (0)\n"
-	"  late=MS (1000) stale-pages=N (1024). README.md says more.\n";
+	"  late=MS (1000) stale-pages=N (1024) mark=N. README.md says more.\n";
 
 static _Noreturn void bad(const char *word, const char *why)
 {
@@ -166,6 +167,7 @@ static bool take_number(const char *word, const char *name, const char *text)
 		{"linger", &hostile.linger_ms},
 		{"late", &hostile.late_ms},
 		{"stale-pages", &hostile.stale_pages},
+		{"mark", &hostile.mark},
 	};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -226,4 +228,7 @@ __attribute__((constructor)) static void options_read(void)
 		take(word);
 	if (!hostile.every_ms)
 		bad("every=0", "not a number from 1");
+	if (hostile.mark)
+		snprintf(hostile_mark, sizeof(hostile_mark), HOSTILE_MARK "-%" PRIu32,
+			 hostile.mark);
 }

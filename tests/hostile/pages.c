@@ -241,11 +241,11 @@ void hostile_scan_all(void)
 /* It races with the guest and with the worker: that is its purpose. */
 __attribute__((no_sanitize("thread"), noinline)) static void scribble(void *ptr, size_t len)
 {
-	static const char junk[] = "vgrantd-hostile-was-here";
+	size_t words = strlen(hostile_mark);
 	volatile char *to = ptr;
 
 	for (size_t i = 0; i < len; i++)
-		to[i] = junk[i % (sizeof(junk) - 1)];
+		to[i] = hostile_mark[i % words];
 }
 
 void hostile_overwrite(void *ptr, size_t len)
