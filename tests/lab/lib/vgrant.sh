@@ -67,7 +67,8 @@ disk_sum() { on driver -t 120 "sha256sum <$1 | cut -d' ' -f1"; }                
 guest_disk() { # NAME DEVID [SEQUENCE]
 	on "$1" -t 90 "n=0; while :; do
 		d=\$(dmesg | sed -n 's,.*virtio-msg-xen\.\([0-9]*\): device/virtio_disk/$2\,.*,\1,p' | tail -n 1)
-		for b in /sys/block/vd*; do case \$(readlink -f \$b) in
+		# (The pattern itself, where there is none; one may have come by the next word.)
+		for b in /sys/block/vd*; do [ \"\$b\" != '/sys/block/vd*' ] || continue; case \$(readlink -f \$b) in
 			*/virtio-msg-xen.\${d:-none}/*)
 				[ \$(cat \$b/size) = 0 ] || [ \$(cat \$b/diskseq) -le ${3:-0} ] ||
 					{ head -c 1 /dev/\${b##*/} >/dev/null 2>&1 && echo \${b##*/} && exit 0; } ;;
