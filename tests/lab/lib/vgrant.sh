@@ -15,9 +15,20 @@ driver_ports() { on dom0 "lsevtchn $(domid driver) | wc -l"; }
 
 # daemon_start [OPTION...]: vgrantd in the driver domain. What it says goes to that domain's console,
 # its status at the end to /run/vgrantd.status.
-daemon_start() {
+daemon_start() { daemon_run vgrantd "$@"; }
+
+# hostile_start WORDS [OPTION...]: the same with vgrantd-hostile, told to do that (tests/hostile).
+hostile_start() { daemon_run "env VGRANT_HOSTILE=$1 vgrantd-hostile" "${@:2}"; }
+
+# All of its processes end at once, whatever they are at.
+daemon_kill() {
+	on driver "kill -KILL $(daemon_processes)"
+	lab_until 20 no_daemon || fail "vgrantd outlives SIGKILL: $(daemon_processes)"
+}
+
+daemon_run() { # PROGRAM [OPTION...]
 	on driver "rm -f /run/vgrantd.*
-		(sh -c 'echo \$\$ >/run/vgrantd.pid; exec vgrantd --verbose $*' >/dev/console 2>&1
+		(sh -c 'echo \$\$ >/run/vgrantd.pid; exec $1 --verbose ${*:2}' >/dev/console 2>&1
 		echo \$? >/run/vgrantd.status) >/dev/null 2>&1 &
 		n=0; until [ -s /run/vgrantd.pid ]; do n=\$((n + 1)); [ \$n -lt 100 ] || exit 1; usleep 50000; done; usleep 200000
 		kill -0 \$(cat /run/vgrantd.pid)"

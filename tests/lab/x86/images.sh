@@ -92,15 +92,16 @@ x86_domu_base() { # DIRECTORY
 x86_image_driver() { # DIRECTORY
 	x86_domu_base "$1" || return 1
 	x86_host_programs "$1" e2fsprogs mke2fs e2fsck || return 1
-	image_add_programs "$1" "" "$X86_PROBE" || return 1
+	image_add_programs "$1" "" "$X86_PROBE" "$X86_MEM" || return 1
 	x86_add_ours "$1" vgrantd vgforbidden || return 1
+	! plan_wants needs vgrantd-hostile || x86_add_ours "$1" vgrantd-hostile || return 1
 	[[ ! $BOOT_STOCK ]] || stock_image "$1" "$X86_STOCK"
 }
 
 x86_image_guest() { # DIRECTORY
 	x86_domu_base "$1" || return 1
 	x86_host_programs "$1" e2fsprogs mke2fs e2fsck || return 1
-	image_add_programs "$1" "" "$X86_FIO" || return 1
+	image_add_programs "$1" "" "$X86_FIO" "$X86_MEM" || return 1
 	x86_add_ours "$1" vgguest
 }
 
@@ -141,6 +142,8 @@ x86_prepare() {
 	X86_PROBE=$LAB_OUT/labprobe
 	cc -std=gnu17 -O2 -Wall -Wextra -Werror -D__XEN_TOOLS__ -o "$X86_PROBE" "$LAB_DIR/x86/labprobe.c" \
 		-lxenforeignmemory -lxendevicemodel -lxenstore || exit 2
+	X86_MEM=$LAB_OUT/labmem
+	cc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -o "$X86_MEM" "$LAB_DIR"/x86/labmem{,-io,-pages}.c || exit 2
 	while read -r boot; do
 		boot_select "$boot"
 		x86_xen >/dev/null || exit 2
