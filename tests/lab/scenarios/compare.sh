@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 # what: compare: three policies of vgrant's frontend, Xen's blkback and QEMU's qdisk side by side, and what a request costs in each
 # boots: pv pvh
+# full: pvh
 # needs: vgrantd vgrantctl
 # dom0: qemu
 

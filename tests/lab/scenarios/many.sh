@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # what: two guests with two disks each, all four busy at once
 # boots: pv
+# full: yes
 # needs: vgrantd vgrantctl
 
 # Each disk gets contents of its own: with one seed all four would be alike, and to take one for

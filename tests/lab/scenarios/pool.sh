@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # what: the pool of granted pages: each policy and changes of it, waiting when it is full, shrinking, who may say what, restore, shutdown
 # boots: pv pvh
+# full: pvh
 # needs: vgrantd vgrantctl
 
 # A figure of the driver's in g1, of the device of that number.

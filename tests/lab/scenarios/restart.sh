@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2154
 # what: vgrantd ends, or is killed, and another comes, under two guests with I/O in flight: what they see, and that nothing is lost
 # boots: pv pvh
-# full: pvh
+# full: yes
 # needs: vgrantd
 
 # What happens (spec, section 11: a guest that does not notice is specified, not built):

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # what: a driver in the guest's user space reads, writes and flushes a disk that vgrantd serves
 # boots: pv pvh
+# full: yes
 # needs: vgrantd vgguest
 
 scenario() {
