@@ -22,7 +22,7 @@ hostile_start() { daemon_run "env VGRANT_HOSTILE=$1 vgrantd-hostile" "${@:2}"; }
 
 # All of its processes end at once, whatever they are at.
 daemon_kill() {
-	on driver "kill -KILL $(daemon_processes)"
+	daemon_signal_all KILL
 	lab_until 20 no_daemon || fail "vgrantd outlives SIGKILL: $(daemon_processes)"
 }
 
@@ -49,6 +49,7 @@ daemon_workers() { on driver "grep -l ^vgrantd-g /proc/[0-9]*/comm 2>/dev/null |
 no_daemon() { [[ ! $(daemon_processes) ]]; }
 
 daemon_signal() { on driver "kill -$1 \$(cat /run/vgrantd.pid)"; } # SIGNAL
+daemon_signal_all() { on driver "kill -$1 $(daemon_processes)"; }  # SIGNAL: to the workers, too
 
 # Ends vgrantd and prints its exit status.
 daemon_stop() {
@@ -89,6 +90,11 @@ guest_disk() { # NAME DEVID [SEQUENCE]
 
 # The kernel's number of the newest disk: those that come later have higher ones.
 guest_disk_newest() { on "$1" "cat /sys/block/*/diskseq | sort -n | tail -n 1"; } # NAME
+
+# A figure that the guest's driver tells of one of its devices; *, where there is but one.
+guest_figure() { # NAME FIGURE [NUMBER]
+	on "$1" "awk '\$1 == \"$2\" { print \$2 }' /sys/kernel/debug/virtio-msg-xen/virtio-msg-xen.${3:-0}"
+}
 
 # Takes a disk from the guest's kernel, for a driver in user space: the kernel's resets the device
 # and gives every grant back before the write returns.

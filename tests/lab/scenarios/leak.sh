@@ -4,7 +4,7 @@
 # boots: pv pvh
 # needs: vgrantd vgrantd-hostile vgrantctl
 
-figure() { on g1 "awk '\$1 == \"$1\" { print \$2 }' /sys/kernel/debug/virtio-msg-xen/*"; }         # NAME
+figure() { guest_figure g1 "$1" '*'; } # NAME
 # What the backend has seen so far: sightings, looks at all pages, different pages.
 backend() {
 	on dom0 "vgrantctl stats g1 xvda | awk '{ n[\$1] = \$2 } END { print n[\"hostile-found\"], n[\"hostile-scans\"], n[\"hostile-pages\"] }'"

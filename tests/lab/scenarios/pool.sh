@@ -6,7 +6,7 @@
 # needs: vgrantd vgrantctl
 
 # A figure of the driver's in g1, of the device of that number.
-figure() { on g1 "awk '\$1 == \"$1\" { print \$2 }' /sys/kernel/debug/virtio-msg-xen/virtio-msg-xen.${2:-0}"; } # NAME [NUMBER]
+figure() { guest_figure g1 "$@"; } # NAME [NUMBER]
 
 # Blocks may overlap, and those that are in flight together may be written in any order, above all
 # when the pool is full and some have to come again: fio lets them wait for each other.

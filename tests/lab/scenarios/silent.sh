@@ -5,9 +5,6 @@
 # needs: vgrantd
 # expects: I/O error|Buffer I/O error
 
-# All processes of vgrantd: the supervisor and its workers.
-all_of_vgrantd() { on driver "kill -$1 $(daemon_processes)"; }
-
 # The guest's other devices and its console: an agent that answers (through xenstore), a RAM disk, and
 # a line that reaches the console's log.
 goes_on() { # WORDS
@@ -36,7 +33,7 @@ not_held() { # WORDS
 
 # vgrantd goes on, and is not too late.
 comes_late() {
-	all_of_vgrantd CONT
+	daemon_signal_all CONT
 	on g1 -t 120 "n=0; until head -c 1 /dev/vda >/dev/null 2>&1; do
 		n=\$((n + 1)); [ \$n -lt $(($(lab_scale 60) * 10)) ] || { dmesg | tail -n 5; exit 1; }; usleep 100000; done
 		dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct 2>/dev/null"
@@ -51,7 +48,7 @@ before_offer() {
 	local id attaching
 	domain_create g1 "cmdline=virtio_msg.timeout=5 $guest_words" paused=1
 	id=$(domid g1)
-	all_of_vgrantd STOP
+	daemon_signal_all STOP
 	attaching=$(begin dom0 "vgrantctl attach g1 --backend driver --image /dev/ram0 --vdev xvda --timeout $(lab_scale 240)")
 	on dom0 "n=0; until xenstore-exists /local/domain/$id/device/virtio_disk/51712/state; do
 		n=\$((n + 1)); [ \$n -lt 100 ] || exit 1; usleep 100000; done; xl unpause g1"
@@ -67,7 +64,7 @@ before_offer() {
 during_probe() {
 	# Made, but it does not run yet: vgrantd has offered the disk when xl returns.
 	silent_guest paused=1
-	all_of_vgrantd STOP
+	daemon_signal_all STOP
 	on dom0 "xl unpause g1"
 	domain_wait g1 120
 	goes_on probe
@@ -81,11 +78,11 @@ during_probe() {
 during_io() {
 	silent_guest
 	guest_busy_with 512/30:4k/50:32k/20 g1 vda
-	all_of_vgrantd STOP
+	daemon_signal_all STOP
 	given_up io
 	busy_failed g1 vda
 	goes_on io
-	all_of_vgrantd CONT
+	daemon_signal_all CONT
 	domain_destroy g1
 	nothing_left
 }
@@ -95,11 +92,11 @@ during_io() {
 during_mapped_io() {
 	silent_guest
 	guest_busy_with 64k/100 g1 vda
-	all_of_vgrantd STOP
+	daemon_signal_all STOP
 	given_up mapped
 	kept_or_failed g1 vda
 	goes_on mapped
-	all_of_vgrantd CONT
+	daemon_signal_all CONT
 	domain_destroy g1
 	nothing_left
 }
@@ -121,7 +118,7 @@ during_resume() {
 	guest_busy g1 vda
 	on dom0 -t 240 "xl save g1 /tmp/saved 2>&1 && xl restore -p /tmp/saved 2>&1; s=\$?; rm -f /tmp/saved; exit \$s"
 	domain_refresh g1
-	all_of_vgrantd STOP
+	daemon_signal_all STOP
 	on dom0 "xl unpause g1"
 	busy_failed g1 vda
 	goes_on resume
@@ -134,13 +131,13 @@ during_shutdown() {
 	local id
 	silent_guest
 	guest_busy g1 vda
-	all_of_vgrantd STOP
+	daemon_signal_all STOP
 	id=$(domid g1)
 	on g1 '(sleep 1; poweroff -f) >/dev/null 2>&1 &'
 	# Gone, or held by nothing but the pages that the stopped vgrantd still maps.
 	on dom0 -t 180 "n=0; while xl list | awk -v id=$id '\$2 == id && \$5 !~ /[sd]/' | grep .; do
 		n=\$((n + 1)); [ \$n -lt $(($(lab_scale 150) * 5)) ] || { xl list; exit 1; }; usleep 200000; done"
-	all_of_vgrantd CONT
+	daemon_signal_all CONT
 	nothing_left
 }
 
