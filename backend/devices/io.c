@@ -33,18 +33,20 @@ static const unsigned int flag_choices[] = {
 #define NUM_CHOICES (sizeof(flag_choices) / sizeof(flag_choices[0]))
 
 /* liburing 2.3, which Debian 12 has, declares functions for this but does not export them. */
-static int restrict_ring(int fd)
+static int restrict_ring(const struct vg_io_ring *ring)
 {
 	struct io_uring_restriction rules[NUM_OPS + 1] = {0};
+	int fd = ring->ring.ring_fd;
 
 	for (unsigned int i = 0; i < NUM_OPS; i++) {
 		rules[i].opcode = IORING_RESTRICTION_SQE_OP;
 		rules[i].sqe_op = allowed_ops[i];
 	}
-	/* Of registrations those in the table of buffers that there is. */
+	/* Of registrations those in the table of buffers, if there is one. */
 	rules[NUM_OPS].opcode = IORING_RESTRICTION_REGISTER_OP;
 	rules[NUM_OPS].register_op = IORING_REGISTER_BUFFERS_UPDATE;
-	if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, rules, NUM_OPS + 1) ||
+	if (syscall(__NR_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, rules,
+		    NUM_OPS + ring->registers) ||
 	    syscall(__NR_io_uring_register, fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0))
 		return -errno;
 	return 0;
@@ -71,7 +73,8 @@ static void log_failure(const struct vg_log *log, int error)
 	}
 }
 
-int vg_io_ring_open(unsigned int entries, const struct vg_log *log, struct vg_io_ring **out)
+int vg_io_ring_open(unsigned int entries, bool registers, const struct vg_log *log,
+		    struct vg_io_ring **out)
 {
 	struct io_uring_params params;
 	struct vg_io_ring *ring;
@@ -93,9 +96,9 @@ int vg_io_ring_open(unsigned int entries, const struct vg_log *log, struct vg_io
 	if (ret)
 		goto out;
 	ring->log = log;
-	io_buffers_open(ring);
-	ret = (params.features & FEATURES) == FEATURES ? restrict_ring(ring->ring.ring_fd)
-						       : -ENOSYS;
+	if (registers)
+		io_buffers_open(ring);
+	ret = (params.features & FEATURES) == FEATURES ? restrict_ring(ring) : -ENOSYS;
 	if (ret)
 		io_uring_queue_exit(&ring->ring);
 out:

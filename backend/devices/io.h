@@ -42,13 +42,15 @@ struct vg_io {
 
 /*
  * Opens a ring with @entries submission entries (1 to VG_IO_MAX_ENTRIES, rounded up to a power of
- * two) and room for twice as many completions. *out is the caller's, to be closed.
+ * two) and room for twice as many completions. With @registers memory can be registered, see
+ * vg_io_buffer_hold(). *out is the caller's, to be closed.
  *
  * -ENOSYS: this kernel has no io_uring, or one that may lose completions or cannot be restricted
  * (before 5.10). -EPERM: it is forbidden here. Then devices are created without a ring and do their
  * I/O by plain system calls, which block. -EINVAL, -ENOMEM, -EMFILE. A reason is logged.
  */
-int vg_io_ring_open(unsigned int entries, const struct vg_log *log, struct vg_io_ring **out);
+int vg_io_ring_open(unsigned int entries, bool registers, const struct vg_log *log,
+		    struct vg_io_ring **out);
 /* Nothing may be in flight. NULL is allowed. */
 void vg_io_ring_close(struct vg_io_ring *ring);
 

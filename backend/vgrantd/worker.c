@@ -389,7 +389,7 @@ static int set_up(struct worker *w)
 		vg_warn(w->log,
 			"event channels cannot be restricted to dom%u (%s): going on without",
 			w->options->domid, strerror(-ret));
-	if (vg_io_ring_open(IO_ENTRIES, w->log, &w->io))
+	if (vg_io_ring_open(IO_ENTRIES, w->options->register_regions, w->log, &w->io))
 		w->io = NULL;
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll < 0)

@@ -91,7 +91,7 @@ static inline struct vg_io_ring *ring_open(unsigned int entries)
 {
 	struct vg_io_ring *ring;
 
-	ck_assert_int_eq(vg_io_ring_open(entries, &test_log, &ring), 0);
+	ck_assert_int_eq(vg_io_ring_open(entries, true, &test_log, &ring), 0);
 	return ring;
 }
 

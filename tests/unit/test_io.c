@@ -65,12 +65,12 @@ START_TEST(open_checks_its_arguments)
 {
 	struct vg_io_ring *other;
 
-	ck_assert_int_eq(vg_io_ring_open(0, &test_log, &other), -EINVAL);
+	ck_assert_int_eq(vg_io_ring_open(0, true, &test_log, &other), -EINVAL);
 	ck_assert_ptr_null(other);
-	ck_assert_int_eq(vg_io_ring_open(VG_IO_MAX_ENTRIES + 1, &test_log, &other), -EINVAL);
+	ck_assert_int_eq(vg_io_ring_open(VG_IO_MAX_ENTRIES + 1, true, &test_log, &other), -EINVAL);
 	vg_io_ring_close(NULL);
 	/* Any number of entries will do. */
-	ck_assert_int_eq(vg_io_ring_open(5, NULL, &other), 0);
+	ck_assert_int_eq(vg_io_ring_open(5, true, NULL, &other), 0);
 	vg_io_ring_close(other);
 }
 END_TEST
@@ -255,7 +255,7 @@ START_TEST(a_forbidden_ring_says_so)
 	struct vg_io_ring *other;
 
 	forbid_rings(cases[_i].error);
-	ck_assert_int_eq(vg_io_ring_open(8, &test_log, &other), cases[_i].expected);
+	ck_assert_int_eq(vg_io_ring_open(8, true, &test_log, &other), cases[_i].expected);
 	ck_assert_ptr_null(other);
 	ck_assert_ptr_nonnull(strstr(logged, cases[_i].words));
 }

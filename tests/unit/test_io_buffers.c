@@ -250,6 +250,24 @@ START_TEST(other_registrations_are_refused)
 }
 END_TEST
 
+START_TEST(a_ring_registers_only_if_it_is_to)
+{
+	uint8_t *p = pages(1, PROT_READ | PROT_WRITE);
+	struct iovec iov = {p, PAGE};
+	struct io_uring_rsrc_update2 update = {.data = (uintptr_t)&iov, .nr = 1};
+	struct vg_io_ring *other;
+
+	ck_assert_int_eq(vg_io_ring_open(4, false, &test_log, &other), 0);
+	ck_assert_int_eq(vg_io_buffer_hold(other, guest(p), PAGE), -EOPNOTSUPP);
+	ck_assert_int_eq((int)syscall(__NR_io_uring_register, vg_io_ring_fd(other),
+				      IORING_REGISTER_BUFFERS_UPDATE, &update, sizeof(update)),
+			 -1);
+	ck_assert_int_eq(errno, EACCES);
+	vg_io_ring_close(other);
+	munmap(p, PAGE);
+}
+END_TEST
+
 /* From now on this process may lock no more memory than a ring takes. */
 static void lock_little(void)
 {
@@ -298,6 +316,7 @@ int main(void)
 	tcase_add_test(tc, handles_are_used_again);
 	tcase_add_test(tc, what_cannot_be_pinned_is_used_without);
 	tcase_add_test(tc, other_registrations_are_refused);
+	tcase_add_test(tc, a_ring_registers_only_if_it_is_to);
 	tcase_add_test(tc, a_limit_of_locked_memory_is_no_error);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
