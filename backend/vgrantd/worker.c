@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A worker's set-up, and its devices coming and going. The hot path is in loop.c. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 #define IO_ENTRIES 256
 
 #define MAX_REQUESTS 512
+
+#define TABLE_BYTES (128 * 1024) /* what is larger gets pages of its own */
 
 /* ---- to the supervisor ---- */
 
@@ -373,6 +376,11 @@ static int set_up(struct worker *w)
 	int ret;
 
 	set_name(w);
+	/*
+	 * Little of a device's tables is ever touched. glibc, left alone, takes them from its heap
+	 * once some have been freed, clears and so touches all of them, and keeps them.
+	 */
+	mallopt(M_MMAP_THRESHOLD, TABLE_BYTES);
 	/* The terminal's Ctrl-C and a service manager's SIGTERM are the supervisor's business. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
