@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
-# what: a backend that keeps pages and writes to them, answers falsely or not at all, and lies in the rings: nothing is written to what the guest has back
+# what: a backend that keeps pages and writes to them, answers falsely or not at all, and lies in the rings: nothing is written to what the guest has back, and one that keeps too much gets nothing more
 # boots: pv pvh
-# full: yes
+# full: pvh
 # needs: vgrantd vgrantd-hostile vgrantctl
 # expects: I/O error|Buffer I/O error
 
@@ -16,7 +16,7 @@ serve() { # WORDS POLICY [OPTION-OF-VGRANTD...]
 	# A mark of its own: free pages may hold older ones.
 	mark=$((mark + 1))
 	hostile_start "$1,every=20,late=200,mark=$mark" "${@:3}"
-	on g1 "d=/sys/bus/xen/devices/virtio_disk-51712; [ -e \$d/driver ] || echo virtio_disk-51712 >/sys/bus/xen/drivers/virtio-msg-xen/bind"
+	on g1 "d=/sys/bus/xen/devices/virtio_disk-51712; [ -e \$d/driver ] || $bind"
 	disk=$(guest_disk g1 51712)
 	on g1 "cd /sys/class/virtio-msg/virtio-msg-xen.*; echo $2 >policy; echo 4096 >threshold; echo 16 >pool"
 	# What the last one kept is back.
@@ -54,7 +54,7 @@ adds_up() {
 # something else; with "seen" it is seen that it does write.
 untouched() { # [seen]
 	local got
-	got=$(on g1 -t 120 'labmem watch 2') || fail "a page that the guest has back was written to: $got"
+	got=$(on g1 -t 120 'labmem watch 1') || fail "a page that the guest has back was written to: $got"
 	echo "$got"
 	got=$(on g1 -t 120 "labmem marks $mark")
 	echo "the mark is in $got"
@@ -83,6 +83,24 @@ broken() {
 }
 disk_fails() { on g1 "! dd if=/dev/$disk of=/dev/null bs=4k count=1 iflag=direct 2>/dev/null"; }
 
+# A backend that keeps more pages than it may: the guest's driver does not connect to it.
+refused() { # MAY-KEEP
+	local front before was parameter=/sys/module/virtio_msg_xen/parameters/quarantine
+	front=/local/domain/$(domid g1)/device/virtio_disk/51712
+	before=$(offered)
+	was=$(on g1 "cat $parameter; echo $1 >$parameter; $bind")
+	lab_until 30 log_has g1 'does not let go of [0-9]* pages: it gets no more' || fail "a backend that keeps pages is not refused"
+	is_kept "$1" || fail "it is refused for $(kept) pages, and may keep $1"
+	lab_until 10 closed || fail "the guest's driver does not close: $(on dom0 "xenstore-ls $front")"
+	equal "page and port that the backend is offered" "$(offered)" "$before"
+	equal "the new device's grants, and disks" "$(on g1 "awk '\$1 == \"grants-live\" { print \$2 }' /sys/kernel/debug/virtio-msg-xen/*; ls /sys/block | grep ^vd; true")" 0
+	echo "refused, for $(kept) pages"
+	guest_release g1 51712
+	on g1 "echo $was >$parameter"
+}
+offered() { on dom0 "xenstore-read $front/control-ref $front/event-channel"; }
+closed() { [[ $(on dom0 "xenstore-read $front/state") == 6 ]]; }
+
 # The guest's driver takes the disk away from a backend that need not help, then that one ends.
 leave() {
 	guest_release g1 51712
@@ -90,7 +108,7 @@ leave() {
 }
 
 scenario() {
-	local disk balance first='' mark=0
+	local disk balance first='' mark=0 bind='echo virtio_disk-51712 >/sys/bus/xen/drivers/virtio-msg-xen/bind'
 	daemon_start
 	domain_create g1 "cmdline=virtio_msg.timeout=5 brd.rd_nr=1" "$(disks "$(disk xvda /dev/ram0)")"
 	guest_disk g1 51712
@@ -126,6 +144,7 @@ scenario() {
 	guest_release g1 51712
 	check "the guest says what is kept" log_has g1 'backend does not let go of [0-9]* pages: kept'
 	untouched seen
+	refused 512
 	daemon_kill
 
 	serve wild-used,stale-copy,stale-pool,after=60 hybrid
