@@ -95,6 +95,7 @@ x86_image_driver() { # DIRECTORY
 	image_add_programs "$1" "" "$X86_PROBE" "$X86_MEM" || return 1
 	x86_add_ours "$1" vgrantd vgforbidden || return 1
 	! plan_wants needs vgrantd-hostile || x86_add_ours "$1" vgrantd-hostile || return 1
+	! plan_wants needs vgrant-micro || x86_add_ours "$1" vgrant-micro || return 1
 	[[ ! $BOOT_STOCK ]] || stock_image "$1" "$X86_STOCK"
 }
 
@@ -102,6 +103,7 @@ x86_image_guest() { # DIRECTORY
 	x86_domu_base "$1" || return 1
 	x86_host_programs "$1" e2fsprogs mke2fs e2fsck || return 1
 	image_add_programs "$1" "" "$X86_FIO" "$X86_MEM" || return 1
+	! plan_wants needs vgrant-micro || x86_add_ours "$1" vgrant-micro || return 1
 	x86_add_ours "$1" vgguest
 }
 
