@@ -26,6 +26,20 @@ down() {
 	reap "${user:?}" || fail "the guest ended with status $?"
 }
 
+# With everything granted for each request, header and status too, 64 KiB of data are copied by default: no
+# grant is mapped but what stays, control page and rings.
+default_copies() {
+	local maps copies
+	stop_vgrantd
+	start_vgrantd
+	up --mode grant --depth 2 --size 65536
+	maps=$(stat_of "$g" xvda map-ops)
+	copies=$(stat_of "$g" xvda copy-ops)
+	[ "$maps" -le 8 ] || fail "by default requests of 64 KiB are mapped: $maps map operations"
+	[ "$copies" -ge $((8388608 / 4096)) ] || fail "by default requests of 64 KiB make only $copies copies"
+	down
+}
+
 # takes COPY-MAX copy|map SIZE: how requests of SIZE bytes of data, with a header of 16 and a status of
 # one that lie in a region, are reached. Afterwards nothing but control page, rings and regions is mapped.
 takes() {
@@ -48,6 +62,7 @@ takes() {
 	down
 }
 
+default_copies
 takes 8192 copy 8192
 takes 8192 map 8704
 takes 0 map 512
