@@ -36,7 +36,7 @@ static int ctl_connect(const char *dir)
 
 int main(int argc, char **argv)
 {
-	static char reply[65536];
+	static char reply[131072];
 	char line[4096];
 	size_t len = 0;
 	ssize_t n;

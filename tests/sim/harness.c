@@ -118,7 +118,7 @@ int sim_command(char *out, size_t len, const char *line)
 
 const char *sim_ctl(const char *fmt, ...)
 {
-	static char reply[65536];
+	static char reply[131072];
 	char line[1024];
 	va_list ap;
 	int n = snprintf(line, sizeof(line), "%s/xensimctl %s ", SIM_BIN_DIR, dir);

@@ -354,6 +354,33 @@ START_TEST(limits)
 }
 END_TEST
 
+/* A domain's number in the words of grants, ports and maptrack is not cut off. */
+START_TEST(many_domains)
+{
+	enum { MANY = 300 };
+	uint32_t r[2];
+	xengntshr_handle *last;
+	char *theirs, *m;
+
+	for (unsigned int i = 4; i <= MANY; i++)
+		ck_assert_ptr_nonnull(sim_ctl("create id=%u mem=1 grants=16", i));
+	last = sim_gntshr(MANY);
+	theirs = xengntshr_share_pages(last, 1, 2, r, 1);
+	ck_assert_ptr_nonnull(theirs);
+	sim_text(theirs, "of the last");
+	m = xengnttab_map_domain_grant_refs(drv, 2, MANY, r, RW);
+	ck_assert_ptr_nonnull(m);
+	ck_assert_str_eq(m, "of the last");
+	ck_assert_int_eq(sim_value("stats", 1, "map_pages"), 2);
+	ck_assert_int_eq(xengnttab_unmap(drv, m, 2), 0);
+	/* The pins were the last domain's: it can end its grants. */
+	ck_assert_int_eq(xensim_end_access(last, r[0]), 0);
+	xengntshr_close(last);
+	for (unsigned int i = 4; i <= MANY; i++)
+		ck_assert_ptr_nonnull(sim_ctl("destroy %u", i));
+}
+END_TEST
+
 START_TEST(notification_on_unmap)
 {
 	xenevtchn_handle *ge = sim_evtchn(2), *de = sim_evtchn(1);
@@ -505,6 +532,7 @@ int main(void)
 	tcase_add_test(t, unshare_ends_at_once_or_waits_for_the_peer);
 	tcase_add_test(t, references_consecutive_or_scattered);
 	tcase_add_test(t, limits);
+	tcase_add_test(t, many_domains);
 	tcase_add_test(t, notification_on_unmap);
 	tcase_add_test(t, zombie);
 	tcase_add_test(t, a_mapper_that_is_destroyed_leaves_no_zombie);

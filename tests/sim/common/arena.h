@@ -18,7 +18,7 @@
 
 #define SIM_PAGE_SHIFT  12
 #define SIM_PAGE_SIZE   4096u
-#define SIM_MAX_DOMS    64u    /* alive and zombie at one time */
+#define SIM_MAX_DOMS    512u   /* alive and zombie at one time */
 #define SIM_MAX_REFS    65536u /* per domain */
 #define SIM_MAX_TRACK   65536u /* maptrack slots per domain */
 #define SIM_COPY_PINS   256u   /* further slots: pages pinned for the time of a copy */

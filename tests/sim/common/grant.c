@@ -9,7 +9,7 @@ static uint64_t slot_word(enum sim_slot_state state, bool ro, uint32_t ref, unsi
 			  uint32_t handle, uint64_t seq)
 {
 	return (uint64_t)state | (uint64_t)ro << 2 | (uint64_t)ref << 3 | (uint64_t)dom << 19 |
-	       (uint64_t)handle << 25 | seq << 36;
+	       (uint64_t)handle << 28 | seq << 39;
 }
 
 static uint64_t slot_with_state(uint64_t w, enum sim_slot_state state)

@@ -34,13 +34,13 @@ enum sim_slot_state {
 	SIM_SLOT_DEFERRED /* unmapped, but the hub gives the pin back later */
 };
 
-/* state 0-1, read-only 2, ref 3-18, domain index 19-24, handle 25-35, sequence 36-63 */
+/* state 0-1, read-only 2, ref 3-18, domain index 19-27, handle 28-38, sequence 39-63 */
 #define SIM_SLOT_STATE(w)  ((enum sim_slot_state)((w)&3))
 #define SIM_SLOT_RO(w)     (((w) >> 2 & 1) != 0)
 #define SIM_SLOT_REF(w)    ((uint32_t)((w) >> 3) & 0xffff)
-#define SIM_SLOT_DOM(w)    ((unsigned int)((w) >> 19) & 0x3f)
-#define SIM_SLOT_HANDLE(w) ((unsigned int)((w) >> 25) & 0x7ff)
-#define SIM_SLOT_SEQ(w)    ((w) >> 36)
+#define SIM_SLOT_DOM(w)    ((unsigned int)((w) >> 19) & 0x1ff)
+#define SIM_SLOT_HANDLE(w) ((unsigned int)((w) >> 28) & 0x7ff)
+#define SIM_SLOT_SEQ(w)    ((w) >> 39)
 
 enum sim_pin_kind { SIM_PIN_MAP, SIM_PIN_COPY };
 

@@ -26,9 +26,9 @@ static inline uint64_t sim_port_word(enum sim_port_kind kind, uint32_t handle, u
 	return (uint64_t)kind << 2 | (uint64_t)handle << 8 | (uint64_t)gen << 32;
 }
 
-/* valid 0, domain index 1-8, port 16-31, generation 32-63 */
+/* valid 0, domain index 1-9, port 16-31, generation 32-63 */
 #define SIM_LINK_VALID(w) ((w)&1)
-#define SIM_LINK_DOM(w)   ((unsigned int)((w) >> 1) & 0xff)
+#define SIM_LINK_DOM(w)   ((unsigned int)((w) >> 1) & 0x1ff)
 #define SIM_LINK_PORT(w)  ((uint32_t)((w) >> 16) & 0xffff)
 #define SIM_LINK_GEN(w)   ((uint32_t)((w) >> 32))
 

@@ -11,7 +11,7 @@
 #include "hub.h"
 #include "store.h"
 
-#define REPLY_MAX 65536u
+#define REPLY_MAX 131072u
 
 struct text {
 	char buf[REPLY_MAX];

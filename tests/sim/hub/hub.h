@@ -99,6 +99,7 @@ struct hub {
 	struct store *store;
 	struct source ctl_listen, sig;
 	uint32_t next_domid, next_uid;
+	uint32_t max_nodes, max_watches; /* in the store, of an unprivileged domain */
 	bool work; /* something is dead or deferred and must be looked at again */
 	bool stop;
 };

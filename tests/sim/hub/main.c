@@ -19,8 +19,7 @@
 #include "hub.h"
 #include "store.h"
 
-#define TICK_MS     20 /* between two looks at zombies and pages not yet let go */
-#define MAX_DOMAINS 32 /* on the command line */
+#define TICK_MS 20 /* between two looks at zombies and pages not yet let go */
 
 void *hub_alloc(size_t n)
 {
@@ -236,25 +235,34 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"dir", required_argument, NULL, 'd'},
 		{"domain", required_argument, NULL, 'D'},
+		{"nodes", required_argument, NULL, 'n'},
+		{"watches", required_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
 	};
 	static struct hub h;
-	char *domains[MAX_DOMAINS];
+	char *domains[SIM_MAX_DOMS];
 	int n = 0, c, ret;
 
+	h.max_nodes = STORE_MAX_NODES;
+	h.max_watches = STORE_MAX_WATCHES;
 	h.epfd = h.arena_fd = h.sig.fd = h.ctl_listen.fd = -1;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'd') {
 			h.dir = optarg;
-		} else if (c == 'D' && n < MAX_DOMAINS) {
+		} else if (c == 'D' && n < (int)SIM_MAX_DOMS) {
 			domains[n++] = optarg;
+		} else if (c == 'n' && atoi(optarg) > 0) {
+			h.max_nodes = (uint32_t)atoi(optarg);
+		} else if (c == 'w' && atoi(optarg) > 0) {
+			h.max_watches = (uint32_t)atoi(optarg);
 		} else {
 			h.dir = NULL;
 			break;
 		}
 	}
 	if (!h.dir || optind != argc) {
-		fprintf(stderr, "usage: xensim --dir DIR [--domain ID[,name=NAME][,mem=MiB][,priv]"
+		fprintf(stderr, "usage: xensim --dir DIR [--nodes N] [--watches N] [--domain "
+				"ID[,name=NAME][,mem=MiB][,priv]"
 				"[,grants=N][,maptrack=N][,ports=N]]...\n");
 		return 2;
 	}

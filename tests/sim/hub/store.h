@@ -14,7 +14,8 @@
 
 #include "hub.h"
 
-#define STORE_MAX_WATCHES 128u /* these hold for unprivileged domains */
+/* These hold for unprivileged domains; the first two unless xensim's options say otherwise. */
+#define STORE_MAX_WATCHES 128u
 #define STORE_MAX_NODES   1000u
 #define STORE_MAX_NODE    2048u
 #define STORE_MAX_PERMS   5u

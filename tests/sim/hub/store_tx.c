@@ -110,8 +110,8 @@ static int create(struct sconn *c, struct tx *tx, const char *path, const void *
 	path_parent(path, at);
 	for (; !tree_find(*root, at); missing++)
 		path_parent(at, at);
-	if (!c->priv &&
-	    store_nodes(c->store, c->domid) + (tx ? tx->created : 0) + missing > STORE_MAX_NODES)
+	if (!c->priv && store_nodes(c->store, c->domid) + (tx ? tx->created : 0) + missing >
+				c->store->hub->max_nodes)
 		return -ENOSPC;
 	for (; missing; missing--) {
 		struct perms perms = perms_copy(&tree_find(*root, at)->perms);

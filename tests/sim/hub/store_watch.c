@@ -17,7 +17,7 @@ static void event_send(struct sconn *c, const struct watch *w, const char *path)
 
 int watch_add(struct sconn *c, const char *path, const char *token, size_t relative)
 {
-	unsigned int n = 0;
+	uint32_t n = 0, max = c->store->hub->max_watches;
 	struct watch *w;
 
 	for (w = c->watch; w; w = w->next) {
@@ -26,8 +26,7 @@ int watch_add(struct sconn *c, const char *path, const char *token, size_t relat
 		n++;
 	}
 	/* Counted over all of a domain's connections, which on Xen is one. */
-	if (!c->priv &&
-	    (n >= STORE_MAX_WATCHES || store_watches(c->store, c->domid) >= STORE_MAX_WATCHES))
+	if (!c->priv && (n >= max || store_watches(c->store, c->domid) >= max))
 		return -E2BIG;
 	w = hub_alloc(sizeof(*w));
 	w->path = hub_alloc(strlen(path) + 1);
