@@ -183,6 +183,7 @@ int vg_io_submit(struct vg_io_ring *ring)
 	for (int tries = 0; io_uring_sq_ready(&ring->ring); tries++) {
 		int ret = io_uring_submit(&ring->ring);
 
+		ring->submits++;
 		if (tries == SUBMIT_TRIES || (ret <= 0 && ret != -EINTR))
 			return ret < 0 ? ret : -EAGAIN;
 	}

@@ -89,6 +89,7 @@ unsigned int vg_io_inflight(const struct vg_io_ring *ring);
 #define VG_IO_MAX_BUFFERS 1024
 
 struct vg_io_stats {
+	uint64_t submits;     /* system calls that submitted operations */
 	uint64_t fixed;       /* operations on registered memory */
 	unsigned int buffers; /* registered now */
 };

@@ -141,5 +141,9 @@ int vg_io_buffer_find(const struct vg_io_ring *ring, const void VG_GUEST *base, 
 
 void vg_io_get_stats(const struct vg_io_ring *ring, struct vg_io_stats *stats)
 {
-	*stats = (struct vg_io_stats){.fixed = ring->fixed, .buffers = ring->num_live};
+	*stats = (struct vg_io_stats){
+		.submits = ring->submits,
+		.fixed = ring->fixed,
+		.buffers = ring->num_live,
+	};
 }

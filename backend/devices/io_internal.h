@@ -24,7 +24,8 @@ struct io_buffer {
 struct vg_io_ring {
 	struct io_uring ring;
 	unsigned int inflight;
-	uint64_t fixed; /* operations on registered memory */
+	uint64_t submits; /* system calls that submitted operations */
+	uint64_t fixed;   /* operations on registered memory */
 
 	const struct vg_log *log;
 	bool registers;  /* the kernel has a table for buffers */

@@ -292,6 +292,7 @@ static void report_stats(struct worker *w, uint32_t id, uint64_t cookie)
 		{"worker-pages-max", w->quota.max_pages},
 		{"worker-fixed-regions", io.buffers},
 		{"worker-fixed-io", io.fixed},
+		{"worker-submits", io.submits},
 		{"worker-turns", w->stats.turns},
 		{"worker-looks", w->stats.looks},
 		{"worker-sleeps", w->stats.sleeps},
