@@ -116,8 +116,26 @@ void view_quota_give(struct vg_view *view, uint32_t pages);
 bool view_unmap(struct vg_view *view, void VG_GUEST *base, uint32_t pages);
 
 /*
- * transient.c. A segment that lies in no region has one iov with a NULL base when these are called;
- * they give it one. They set the request's ->error.
+ * Goes over the segments of a request. One that lies in no region has exactly one piece in iov[],
+ * in the order of the segments.
+ */
+struct walk {
+	unsigned int segment, iov;
+};
+
+/* Steps over the pieces of segment w->segment, which may be several when it lies in regions. */
+static inline void walk_next(struct walk *w, const struct vg_request *req)
+{
+	size_t left = req->segment[w->segment].len;
+
+	while (left)
+		left -= req->iov[w->iov++].len;
+	w->segment++;
+}
+
+/*
+ * transient.c and transient_map.c. A segment that lies in no region has one iov with a NULL base
+ * when these are called; they give it one. They set the request's ->error.
  */
 void transient_copy_open(struct vg_view *view, struct vg_request *req);
 void transient_copy_close(struct vg_view *view, struct vg_request *req, uint32_t written);
