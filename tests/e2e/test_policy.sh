@@ -107,5 +107,12 @@ up --mode region
 [ "$(cat "/proc/$(workers | tr -d ' ')/comm")" = "vgrantd-g$g" ] || fail "the worker is called $(cat "/proc/$(workers | tr -d ' ')/comm")"
 down
 
+# The fat policy: pool, rings, headers and tables lie in one region, and all bytes go through it.
+up --mode fat --depth 8 --queues 2
+[ "$(stat_of "$g" xvda regions)" -eq 1 ] || fail "mode fat: $(stat_of "$g" xvda regions) regions instead of one"
+[ "$(stat_of "$g" xvda copy-ops)" -eq 0 ] || fail "mode fat: $(stat_of "$g" xvda copy-ops) copies"
+down
+guest "$g" verify --mode fat --size 65536 --depth 4 --seed 3 || fail "mode fat: what was written is not what is read"
+
 detach "$g" xvda
 e2e_end

@@ -25,13 +25,13 @@ int vgg_blk_prepare(struct vgg_blk *blk, struct vgg_blk_slot *pub)
  * Takes a place in the pool for @len bytes. What the device reads is copied there; what it is to
  * write begins as zeros, so that it finds nothing of an earlier request.
  */
-static int bounce_out(const struct vgg_blk *blk, struct blk_queue *bq, struct slot *slot,
+static int bounce_out(struct vgg_blk *blk, struct blk_queue *bq, struct slot *slot,
 		      enum vgg_blk_op op, uint32_t len)
 {
 	const struct bounce *place;
 
 	slot->bounced = NULL;
-	if (blk->mode != VGG_BOUNCE || !len)
+	if (!bounces(blk->mode) || !len)
 		return 0;
 	if (!bq->num_pool)
 		return -ENOSPC;
@@ -39,20 +39,25 @@ static int bounce_out(const struct vgg_blk *blk, struct blk_queue *bq, struct sl
 	slot->pages = place->pages;
 	slot->offset = place->offset;
 	slot->bounced = place->pages->base + place->offset;
-	if (op == VGG_BLK_WRITE)
+	if (op == VGG_BLK_WRITE) {
 		memcpy(slot->bounced, slot->pub.data, len);
-	else
+		blk->g->stats.bytes_bounced += len;
+	} else {
 		memset(slot->bounced, 0, len);
+		blk->g->stats.bytes_zeroed += len;
+	}
 	return 0;
 }
 
 /* Gives the place back; with @take, what the device wrote goes to the driver's memory first. */
-static void bounce_in(struct blk_queue *bq, struct slot *slot, bool take)
+static void bounce_in(struct vgg_blk *blk, struct blk_queue *bq, struct slot *slot, bool take)
 {
 	if (!slot->bounced)
 		return;
-	if (take && slot->pub.op != VGG_BLK_WRITE)
+	if (take && slot->pub.op != VGG_BLK_WRITE) {
 		memcpy(slot->pub.data, slot->bounced, slot->pub.len);
+		blk->g->stats.bytes_bounced += slot->pub.len;
+	}
 	bq->pool[bq->num_pool++] = (struct bounce){slot->pages, slot->offset};
 	slot->bounced = NULL;
 }
@@ -102,7 +107,7 @@ int vgg_blk_submit(struct vgg_blk *blk, struct vgg_blk_slot *pub, enum vgg_blk_o
 	segs[0] = (struct vgg_seg){slot->meta_addr, HEADER_BYTES};
 	n = len ? data_segments(blk, slot, len, segs + 1, MAX_SEGMENTS - 2) : 0;
 	if (n < 0) {
-		bounce_in(bq, slot, false);
+		bounce_in(blk, bq, slot, false);
 		return n;
 	}
 	*(op == VGG_BLK_WRITE ? &out : &in) += (unsigned int)n;
@@ -111,7 +116,7 @@ int vgg_blk_submit(struct vgg_blk *blk, struct vgg_blk_slot *pub, enum vgg_blk_o
 	head = vgg_ring_add(&bq->q.ring, segs, out, in, blk->indirect ? &slot->indirect : NULL,
 			    slot);
 	if (head < 0) {
-		bounce_in(bq, slot, false);
+		bounce_in(blk, bq, slot, false);
 		return head;
 	}
 	pub->op = op;
@@ -149,7 +154,7 @@ int vgg_blk_reap(struct vgg_blk *blk, uint16_t queue, struct vgg_blk_slot **done
 		slot->pub.busy = false;
 		slot->pub.used_len = used_len;
 		slot->pub.status = slot->meta->status;
-		bounce_in(bq, slot, true);
+		bounce_in(blk, bq, slot, true);
 		bq->inflight--;
 		stats->requests++;
 		if (slot->pub.op == VGG_BLK_READ)

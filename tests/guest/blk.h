@@ -38,6 +38,7 @@ enum vgg_mode {
 	VGG_HYBRID, /* header and status in a region, data granted */
 	VGG_FRESH, /* as GRANT, and the data's grants are made for one request and ended after it */
 	VGG_BOUNCE, /* data is the driver's own memory, and copied to and from a pool in regions */
+	VGG_FAT,    /* as BOUNCE, and pool, rings and all else lie in one region */
 };
 
 struct vgg_blk_config {
@@ -57,8 +58,10 @@ struct vgg_blk_config {
 struct vgg_blk;
 
 struct vgg_blk_slot {
-	uint8_t *data; /* max_bytes, granted but in BOUNCE; NULL between requests in mode FRESH */
-	void *user;    /* the caller's */
+	uint8_t *data;  /* max_bytes, granted but in BOUNCE and FAT; NULL between requests in mode
+			   FRESH */
+	void *user;     /* the caller's */
+	uint64_t stamp; /* likewise */
 	uint16_t queue, index;
 	bool busy;
 	/* of the present or last request */

@@ -23,7 +23,7 @@ struct slot {
 	struct vgg_indirect indirect;
 	const struct vgg_pages *pages; /* of the data: a chunk, or fresh */
 	size_t offset;
-	uint8_t *bounced; /* BOUNCE: where the data of the present request lies in the pool */
+	uint8_t *bounced; /* BOUNCE, FAT: where the data of the present request lies in the pool */
 	struct vgg_pages fresh;
 };
 
@@ -40,7 +40,7 @@ struct blk_queue {
 	struct vgg_pages meta, tables;
 	struct vgg_pages *chunks; /* data */
 	unsigned int num_chunks;
-	/* BOUNCE: a stack of free places, what was used last is in the cache; and the data. */
+	/* BOUNCE, FAT: a stack of free places, what was used last is in the cache; and the data. */
 	struct bounce *pool;
 	unsigned int num_pool;
 	uint8_t *data;
@@ -53,6 +53,8 @@ struct vgg_blk {
 	uint32_t max_bytes, max_segs;
 	bool indirect;
 	const char *secret;
+	struct vgg_pages fat; /* FAT: all pages, of which fat_used are taken */
+	uint32_t fat_used;
 	uint8_t *hidden; /* a page with the secret that is granted to nobody */
 	struct vgg_blk_info info;
 	struct blk_queue queue[VGG_MAX_QUEUES];
@@ -65,12 +67,24 @@ static inline struct slot *slot_of(struct vgg_blk_slot *pub)
 
 static inline bool in_regions(enum vgg_mode mode)
 {
-	return mode == VGG_REGION || mode == VGG_BOUNCE;
+	return mode == VGG_REGION || mode == VGG_BOUNCE || mode == VGG_FAT;
+}
+
+static inline bool bounces(enum vgg_mode mode)
+{
+	return mode == VGG_BOUNCE || mode == VGG_FAT;
 }
 
 static inline uint32_t bytes_to_pages(uint32_t bytes)
 {
 	return (bytes + VGG_PAGE - 1) / VGG_PAGE;
 }
+
+/* blk_memory.c: the one region of mode FAT; pages for one purpose, from it or granted for it; the
+ * memory of a queue. */
+int blk_make_fat(struct vgg_blk *blk, uint16_t queue_size);
+int blk_take_pages(struct vgg_blk *blk, uint32_t count, bool declare, struct vgg_pages *pages);
+int blk_make_meta(struct vgg_blk *blk, struct blk_queue *bq);
+int blk_make_data(struct vgg_blk *blk, struct blk_queue *bq);
 
 #endif

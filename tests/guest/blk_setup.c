@@ -51,99 +51,6 @@ static int read_config(struct vgg_blk *blk)
 	return err;
 }
 
-/* Fills what lies behind a slot's data in its last page. */
-static void hide(const struct vgg_blk *blk, uint8_t *data, uint32_t slot_pages)
-{
-	size_t size = (size_t)slot_pages * VGG_PAGE, len = strlen(blk->secret);
-
-	for (size_t at = blk->max_bytes; at + len <= size; at += len)
-		memcpy(data + at, blk->secret, len);
-}
-
-/* Where the driver's own data lies and is not granted. */
-static int make_bounce(struct vgg_blk *blk, struct blk_queue *bq, uint32_t slot_pages)
-{
-	size_t size = (size_t)slot_pages * VGG_PAGE;
-
-	bq->pool = calloc(blk->depth + 1u, sizeof(*bq->pool));
-	bq->data = aligned_alloc(VGG_PAGE, size * blk->depth);
-	if (!bq->pool || !bq->data)
-		return -ENOMEM;
-	memset(bq->data, 0, size * blk->depth);
-	for (uint32_t i = 0; i < blk->depth; i++) {
-		struct slot *slot = &bq->slots[i];
-
-		bq->pool[bq->num_pool++] = (struct bounce){slot->pages, slot->offset};
-		slot->pub.data = bq->data + i * size;
-	}
-	return 0;
-}
-
-/* The bytes of each slot's data, in chunks; a slot lies in one chunk. */
-static int make_data(struct vgg_blk *blk, struct blk_queue *bq)
-{
-	uint32_t slot_pages = bytes_to_pages(blk->max_bytes);
-	uint32_t per_chunk = 1;
-	int err = 0;
-
-	while (per_chunk < blk->depth && (per_chunk + 1) * slot_pages <= VGG_CHUNK)
-		per_chunk++;
-	bq->chunks = calloc(blk->depth / per_chunk + 1u, sizeof(*bq->chunks));
-	if (!bq->chunks)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < blk->depth && !err; i++) {
-		if (i % per_chunk == 0) {
-			struct vgg_pages *chunk = &bq->chunks[bq->num_chunks];
-
-			err = vgg_share(blk->g, per_chunk * slot_pages, true, chunk);
-			if (err)
-				break;
-			bq->num_chunks++;
-			if (in_regions(blk->mode))
-				err = vgg_declare(blk->g, chunk);
-		}
-		bq->slots[i].pages = &bq->chunks[bq->num_chunks - 1];
-		bq->slots[i].offset = (size_t)(i % per_chunk) * slot_pages * VGG_PAGE;
-		bq->slots[i].pub.data = bq->slots[i].pages->base + bq->slots[i].offset;
-	}
-	if (!err && blk->mode == VGG_BOUNCE)
-		err = make_bounce(blk, bq, slot_pages);
-	for (uint32_t i = 0; i < blk->depth && !err && blk->secret; i++)
-		hide(blk, bq->slots[i].pub.data, slot_pages);
-	return err;
-}
-
-/* Headers, status bytes and indirect tables: none crosses a page. */
-static int make_meta(struct vgg_blk *blk, struct blk_queue *bq)
-{
-	uint32_t stride = 4 * (uint32_t)sizeof(struct vgg_desc);
-	bool declare = in_regions(blk->mode) || blk->mode == VGG_HYBRID;
-	int err = vgg_share(blk->g, bytes_to_pages(blk->depth * META_BYTES), true, &bq->meta);
-
-	if (!err && declare)
-		err = vgg_declare(blk->g, &bq->meta);
-	if (!err && blk->indirect) {
-		while (stride < blk->max_segs * sizeof(struct vgg_desc))
-			stride *= 2;
-		err = vgg_share(blk->g, bytes_to_pages(blk->depth * stride), true, &bq->tables);
-		if (!err && declare)
-			err = vgg_declare(blk->g, &bq->tables);
-	}
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < blk->depth; i++) {
-		struct slot *slot = &bq->slots[i];
-
-		slot->meta = (void *)(bq->meta.base + (size_t)i * META_BYTES);
-		slot->meta_addr = vgg_address(&bq->meta, (size_t)i * META_BYTES);
-		if (blk->indirect) {
-			slot->indirect.table = (void *)(bq->tables.base + (size_t)i * stride);
-			slot->indirect.addr = vgg_address(&bq->tables, (size_t)i * stride);
-		}
-	}
-	return 0;
-}
-
 static int make_queue(struct vgg_blk *blk, const struct vgg_blk_config *config, uint16_t index)
 {
 	struct vgg_queue_config qc = {
@@ -154,6 +61,7 @@ static int make_queue(struct vgg_blk *blk, const struct vgg_blk_config *config, 
 		.declare = in_regions(blk->mode) || blk->mode == VGG_HYBRID,
 	};
 	struct blk_queue *bq = &blk->queue[index];
+	struct vgg_pages rings;
 	int err = vgg_queue_max_size(blk->g, index);
 
 	if (err < 0)
@@ -162,6 +70,12 @@ static int make_queue(struct vgg_blk *blk, const struct vgg_blk_config *config, 
 		return vgg_fail(blk->g, -ENXIO, "the device has no queue %u", index);
 	if (qc.size > err)
 		qc.size = (uint16_t)err;
+	if (blk->mode == VGG_FAT) {
+		err = blk_take_pages(blk, vgg_queue_pages(qc.size), true, &rings);
+		if (err)
+			return err;
+		qc.pages = &rings;
+	}
 	err = vgg_queue_create(blk->g, &qc, &bq->q);
 	if (err)
 		return err;
@@ -174,9 +88,9 @@ static int make_queue(struct vgg_blk *blk, const struct vgg_blk_config *config, 
 		bq->slots[i].pub.queue = index;
 		bq->slots[i].pub.index = i;
 	}
-	err = make_meta(blk, bq);
+	err = blk_make_meta(blk, bq);
 	if (!err && blk->mode != VGG_FRESH)
-		err = make_data(blk, bq);
+		err = blk_make_data(blk, bq);
 	vgg_ring_disable_interrupts(&bq->q.ring);
 	return err;
 }
@@ -270,6 +184,9 @@ int vgg_blk_open(struct vgg *g, const struct vgg_blk_config *config, struct vgg_
 		blk->queues = blk->info.queues;
 	if (blk->queues > VGG_MAX_QUEUES)
 		blk->queues = VGG_MAX_QUEUES;
+	if (blk->mode == VGG_FAT)
+		err = blk_make_fat(blk,
+				   config->queue_size ? config->queue_size : DEFAULT_QUEUE_SIZE);
 	for (uint16_t i = 0; i < blk->queues && !err; i++)
 		err = make_queue(blk, config, i);
 	if (!err)
@@ -298,6 +215,8 @@ static int drop(struct vgg_blk *blk)
 		e = drop_queue(blk, &blk->queue[i]);
 		err = err ? err : e;
 	}
+	e = vgg_unshare(blk->g, &blk->fat);
+	err = err ? err : e;
 	free(blk->hidden);
 	free(blk);
 	return err;

@@ -3,9 +3,11 @@
  * vgguest drive: runs on command. A bench or a check brings the device up once, then asks for short
  * runs and looks at the backend in between, with nothing of set-up in what it sees.
  *
- * Each line of standard input is "ms N" or "requests N", and is answered by one JSON object on a
- * line; so is coming up, before the first. "copies N" makes no requests: it copies as much memory
- * as N of them would move, among as many buffers as may be in flight, and says how long that takes.
+ * Each line of standard input is "ms N", "requests N" or "window BEGIN END" (nanoseconds of
+ * CLOCK_MONOTONIC), and is answered by one JSON object on a line; so is coming up, before the
+ * first. "copies N" makes no requests: it copies as much memory as N of them would move, among as
+ * many buffers as may be in flight, and says how long that takes. "latency" gives the histogram of
+ * all requests since the last time: [least nanoseconds of a bucket, how many] for those with any.
  * The end of standard input takes the device down.
  */
 #include <errno.h>
@@ -15,6 +17,14 @@
 #include <time.h>
 
 #include "job.h"
+
+/* Of what a line asks for. */
+struct order {
+	uint64_t copies;
+	bool latency;
+};
+
+static struct histogram latency;
 
 static void say_up(const struct vgg_blk_info *info)
 {
@@ -27,10 +37,30 @@ static void say_done(const struct job *job, const struct vgg_stats *before,
 		     const struct vgg_stats *after)
 {
 	printf("{\"requests\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"seconds\": %.9f, "
-	       "\"kicks\": %" PRIu64 ", \"interrupts\": %" PRIu64 ", \"waits\": %" PRIu64 "}\n",
-	       job->requests, job->bytes, job->seconds, after->kicks - before->kicks,
-	       after->interrupts - before->interrupts, after->waits - before->waits);
+	       "\"in_window\": %" PRIu64 ", \"kicks\": %" PRIu64 ", \"interrupts\": %" PRIu64
+	       ", \"waits\": %" PRIu64 ", \"bytes_bounced\": %" PRIu64
+	       ", \"bytes_zeroed\": %" PRIu64 "}\n",
+	       job->requests, job->bytes, job->seconds, job->in_window,
+	       after->kicks - before->kicks, after->interrupts - before->interrupts,
+	       after->waits - before->waits, after->bytes_bounced - before->bytes_bounced,
+	       after->bytes_zeroed - before->bytes_zeroed);
 	fflush(stdout);
+}
+
+static void say_latency(void)
+{
+	const char *comma = "";
+
+	printf("{\"max\": %" PRIu64 ", \"histogram\": [", latency.max);
+	for (unsigned int i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		if (!latency.count[i])
+			continue;
+		printf("%s[%" PRIu64 ",%" PRIu64 "]", comma, histogram_least(i), latency.count[i]);
+		comma = ",";
+	}
+	printf("]}\n");
+	fflush(stdout);
+	latency = (struct histogram){0};
 }
 
 static double now(void)
@@ -69,14 +99,27 @@ static int copies(const struct vgg_blk_info *info, uint32_t size, uint64_t n)
 	return 0;
 }
 
-static bool parse(const char *line, struct job *job, uint64_t *copied)
+static bool parse_window(const char *line, struct job *job)
+{
+	char extra;
+
+	return sscanf(line, "window %" SCNu64 " %" SCNu64 " %c", &job->begin_ns, &job->end_ns,
+		      &extra) == 2 &&
+	       job->begin_ns && job->begin_ns < job->end_ns;
+}
+
+static bool parse(const char *line, struct job *job, struct order *order)
 {
 	char *end;
 	uint64_t *limit;
 
-	*copied = 0;
+	*order = (struct order){.latency = !strcmp(line, "latency\n")};
+	if (order->latency)
+		return true;
+	if (!strncmp(line, "window ", 7))
+		return parse_window(line, job);
 	if (!strncmp(line, "copies ", 7))
-		limit = copied;
+		limit = &order->copies;
 	else if (!strncmp(line, "ms ", 3))
 		limit = &job->max_ms;
 	else if (!strncmp(line, "requests ", 9))
@@ -95,8 +138,8 @@ int cmd_drive(const struct cli *cli)
 	struct vgg_blk_info info;
 	struct vgg_blk *blk;
 	struct vgg *g;
-	uint64_t copied;
-	char line[64];
+	struct order order;
+	char line[80];
 	int err;
 
 	if (!sized.size)
@@ -116,17 +159,22 @@ int cmd_drive(const struct cli *cli)
 			.random = !cli->sequential,
 			.poll = cli->poll,
 			.batch = cli->batch,
+			.latency = &latency,
 		};
 
-		if (!parse(line, &job, &copied)) {
-			fputs("vgguest: drive takes lines 'ms N', 'requests N' and 'copies N', "
-			      "N not 0\n",
+		if (!parse(line, &job, &order)) {
+			fputs("vgguest: drive takes lines 'ms N', 'requests N', 'copies N' (N not "
+			      "0), 'window BEGIN END' and 'latency'\n",
 			      stderr);
 			cli_down(cli, g, blk, 0);
 			return EXIT_USAGE;
 		}
-		if (copied) {
-			err = copies(&info, sized.size, copied);
+		if (order.latency) {
+			say_latency();
+			continue;
+		}
+		if (order.copies) {
+			err = copies(&info, sized.size, order.copies);
 			continue;
 		}
 		vgg_get_stats(g, &before);

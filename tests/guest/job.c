@@ -15,7 +15,9 @@ struct run {
 	uint64_t rng;      /* state, never 0 */
 	uint64_t started;  /* requests */
 	uint64_t deadline; /* ns; 0: none */
+	uint64_t now;      /* ns; of this turn */
 	unsigned int inflight;
+	bool timed; /* somebody wants to know when requests were completed */
 	bool ended;
 };
 
@@ -83,6 +85,7 @@ static int start(struct run *run, struct vgg_blk_slot *slot)
 		return err;
 	}
 	slot->user = (void *)(uintptr_t)sector;
+	slot->stamp = run->now;
 	run->started++;
 	run->inflight++;
 	return 0;
@@ -99,6 +102,9 @@ static int finish(struct run *run, const struct vgg_blk_slot *slot)
 	}
 	job->requests++;
 	job->bytes += slot->len;
+	job->in_window += run->now <= job->end_ns;
+	if (job->latency)
+		histogram_add(job->latency, run->now - slot->stamp, 1);
 	if (slot->op == VGG_BLK_READ && job->take)
 		return job->take(job->opaque, (uintptr_t)slot->user, slot->data, slot->len);
 	return 0;
@@ -112,6 +118,9 @@ static int turn(struct run *run, uint16_t queue, unsigned int *done)
 
 	if (n < 0)
 		return n;
+	/* Once for all that came together: a look at the clock costs as much as a request does. */
+	if (n && run->timed)
+		run->now = now_ns();
 	for (int i = 0; i < n; i++) {
 		int e = finish(run, slots[i]);
 
@@ -127,6 +136,7 @@ static int turn(struct run *run, uint16_t queue, unsigned int *done)
 
 static int prime(struct run *run)
 {
+	run->now = now_ns();
 	for (uint16_t q = 0; q < run->info.queues; q++) {
 		int err = 0;
 
@@ -142,10 +152,28 @@ static int prime(struct run *run)
 	return 0;
 }
 
+/* Sleeps until the time has come. */
+static uint64_t await(uint64_t ns)
+{
+	const struct timespec until = {.tv_sec = (time_t)(ns / 1000000000u),
+				       .tv_nsec = (long)(ns % 1000000000u)};
+
+	while (ns && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR &&
+	       !cli_stop) {
+	}
+	return now_ns();
+}
+
 int job_run(struct vgg_blk *blk, struct job *job)
 {
-	struct run run = {.blk = blk, .job = job, .next = job->first, .rng = 0x9e3779b97f4a7c15u};
-	uint64_t begin = now_ns(), idle = 0;
+	struct run run = {
+		.blk = blk,
+		.job = job,
+		.next = job->first,
+		.rng = 0x9e3779b97f4a7c15u,
+		.timed = job->latency || job->end_ns,
+	};
+	uint64_t begin = await(job->begin_ns), idle = 0;
 	uint16_t batch;
 	int err;
 
@@ -153,6 +181,8 @@ int job_run(struct vgg_blk *blk, struct job *job)
 	batch = job->batch ? job->batch : run.info.depth / 2;
 	if (job->max_ms)
 		run.deadline = begin + job->max_ms * 1000000u;
+	if (job->end_ns)
+		run.deadline = job->end_ns;
 	err = prime(&run);
 	while (!err && run.inflight) {
 		unsigned int done = 0;

@@ -19,6 +19,7 @@ static const char usage[] =
 	"back\n"
 	"  bench                requests until --seconds or --requests\n"
 	"  drive                requests as standard input asks for them: 'ms N', 'requests N',\n"
+	"                       'window BEGIN END', 'latency',\n"
 	"                       or as much copying of memory: 'copies N'\n"
 	"  reload               --count times: connects, reads, disconnects\n"
 	"  session              read FILE, write FILE OFFSET, flush, bench MS: from standard "
@@ -32,7 +33,7 @@ static const char usage[] =
 	"options\n"
 	"  --devid N --kind KIND     which device (default: the first)\n"
 	"  --timeout MS              of each wait on the backend (default 10000)\n"
-	"  --mode region|bounce|hybrid|grant|fresh\n"
+	"  --mode region|bounce|fat|hybrid|grant|fresh\n"
 	"                            where buffers lie (default region)\n"
 	"  --secret TEXT             in what lies behind the buffers in their pages\n"
 	"  --size BYTES              of a request (default 65536; bench: 4096)\n"
@@ -139,9 +140,9 @@ static bool number(const char *name, const char *text, uint64_t max, uint64_t *v
 
 static bool parse_mode(const char *text, enum vgg_mode *mode)
 {
-	static const char *const names[] = {"region", "grant", "hybrid", "fresh", "bounce"};
-	static const enum vgg_mode modes[] = {VGG_REGION, VGG_GRANT, VGG_HYBRID, VGG_FRESH,
-					      VGG_BOUNCE};
+	static const char *const names[] = {"region", "grant", "hybrid", "fresh", "bounce", "fat"};
+	static const enum vgg_mode modes[] = {VGG_REGION, VGG_GRANT,  VGG_HYBRID,
+					      VGG_FRESH,  VGG_BOUNCE, VGG_FAT};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(text, names[i])) {
@@ -149,8 +150,8 @@ static bool parse_mode(const char *text, enum vgg_mode *mode)
 			return true;
 		}
 	}
-	fprintf(stderr, "vgguest: --mode is region, bounce, hybrid, grant or fresh, not '%s'\n",
-		text);
+	fprintf(stderr,
+		"vgguest: --mode is region, bounce, fat, hybrid, grant or fresh, not '%s'\n", text);
 	return false;
 }
 

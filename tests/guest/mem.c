@@ -166,6 +166,10 @@ int vgg_unshare(struct vgg *g, struct vgg_pages *pages)
 
 	if (!pages->base)
 		return 0;
+	if (pages->slice) {
+		*pages = (struct vgg_pages){0};
+		return 0;
+	}
 	/* Without a connection there are no regions. */
 	if (pages->declared && g->ctl && !g->over)
 		err = vgg_undeclare(g, pages);
@@ -181,6 +185,19 @@ out:
 	free(pages->frames);
 	*pages = (struct vgg_pages){0};
 	return err;
+}
+
+void vgg_slice(const struct vgg_pages *all, uint32_t first, uint32_t count, struct vgg_pages *out)
+{
+	*out = (struct vgg_pages){
+		.base = all->base + (size_t)first * VGG_PAGE,
+		.count = count,
+		.refs = all->refs + first,
+		.frames = all->frames ? all->frames + first : NULL,
+		.writable = all->writable,
+		.declared = all->declared,
+		.slice = true,
+	};
 }
 
 uint64_t vgg_address(const struct vgg_pages *pages, size_t offset)

@@ -46,6 +46,8 @@ struct vgg_stats {
 	uint64_t grants_made, grants_ended;
 	uint64_t regions_added, regions_removed;
 	uint64_t requests, bytes_read, bytes_written; /* completed */
+	uint64_t bytes_bounced;                       /* copied to and from a pool */
+	uint64_t bytes_zeroed; /* of the pool, before the device writes there */
 };
 
 /* Opens the handles and finds the node. Touches nothing of the backend's. */
@@ -107,6 +109,7 @@ struct vgg_pages {
 	uint64_t *frames; /* guest frame numbers when addresses are guest-physical, or NULL */
 	bool writable;    /* by the backend */
 	bool declared;    /* as regions */
+	bool slice;       /* of other pages, which own all of it */
 };
 
 int vgg_share(struct vgg *g, uint32_t count, bool writable, struct vgg_pages *pages);
@@ -117,6 +120,9 @@ int vgg_undeclare(struct vgg *g, struct vgg_pages *pages);
 /* Undeclares when declared, then ends the grants. An all-zero struct is allowed. Pages that the
  * backend does not let go of are used no more: they stay as they are until vgg_close(). */
 int vgg_unshare(struct vgg *g, struct vgg_pages *pages);
+/* Pages [first, first + count) of @all, which must stay: vgg_unshare() of them only forgets them.
+ */
+void vgg_slice(const struct vgg_pages *all, uint32_t first, uint32_t count, struct vgg_pages *out);
 /* Bus address of byte @offset. */
 uint64_t vgg_address(const struct vgg_pages *pages, size_t offset);
 /* Bytes [offset, offset + len) as segments; returns how many, or -ENOSPC. */
@@ -147,6 +153,8 @@ struct vgg_queue_config {
 	bool own_port; /* an event channel of its own: VQ_BIND */
 	bool event_idx;
 	bool declare; /* rings in a region; otherwise the backend maps them for the queue */
+	/* vgg_queue_pages() of them, in a region already: for the rings. NULL: they are granted. */
+	const struct vgg_pages *pages;
 };
 
 struct vgg_queue {
@@ -159,6 +167,8 @@ struct vgg_queue {
 
 /* Largest size of queue @index; 0: there is none. */
 int vgg_queue_max_size(struct vgg *g, uint16_t index);
+/* Pages of a queue's rings. */
+uint32_t vgg_queue_pages(uint16_t size);
 /* Grants rings and sets the queue up: between vgg_negotiate() and vgg_driver_ok(). The size is
  * made smaller when references are not consecutive enough for it. */
 int vgg_queue_create(struct vgg *g, const struct vgg_queue_config *config, struct vgg_queue *q);

@@ -179,19 +179,29 @@ static uint32_t pages_of(uint32_t bytes)
 	return (bytes + VGG_PAGE - 1) / VGG_PAGE;
 }
 
+uint32_t vgg_queue_pages(uint16_t size)
+{
+	return pages_of(VGG_DESC_BYTES(size)) + pages_of(VGG_AVAIL_BYTES(size)) +
+	       pages_of(VGG_USED_BYTES(size));
+}
+
 /* Each area in pages of its own, which need consecutive references only if there are several. */
-static int place_rings(struct vgg *g, struct vgg_queue *q, uint16_t *size, bool event_idx)
+static int place_rings(struct vgg *g, struct vgg_queue *q, const struct vgg_pages *given,
+		       uint16_t *size, bool event_idx)
 {
 	uint32_t desc = pages_of(VGG_DESC_BYTES(*size)), avail = pages_of(VGG_AVAIL_BYTES(*size));
-	uint32_t used = pages_of(VGG_USED_BYTES(*size));
-	int err = vgg_share(g, desc + avail + used, true, &q->pages);
+	int err = 0;
 
+	if (given)
+		vgg_slice(given, 0, vgg_queue_pages(*size), &q->pages);
+	else
+		err = vgg_share(g, vgg_queue_pages(*size), true, &q->pages);
 	if (err)
 		return err;
 	if (desc > 1 && vgg_find_run(&q->pages, q->pages.count) != 0) {
 		err = vgg_unshare(g, &q->pages);
 		*size = VGG_PAGE / sizeof(struct vgg_desc);
-		return err ? err : place_rings(g, q, size, event_idx);
+		return err ? err : place_rings(g, q, given, size, event_idx);
 	}
 	q->desc_addr = vgg_address(&q->pages, 0);
 	q->avail_addr = vgg_address(&q->pages, (size_t)desc * VGG_PAGE);
@@ -208,8 +218,8 @@ int vgg_queue_create(struct vgg *g, const struct vgg_queue_config *config, struc
 	int err;
 
 	*q = (struct vgg_queue){.index = config->index};
-	err = place_rings(g, q, &size, config->event_idx);
-	if (!err && config->declare)
+	err = place_rings(g, q, config->pages, &size, config->event_idx);
+	if (!err && config->declare && !config->pages)
 		err = vgg_declare(g, &q->pages);
 	if (!err && config->own_port) {
 		err = vgg_port_alloc(g);
