@@ -12,9 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DOMAINS_MAX 8
-#define ARGS_MAX    32
-#define SHOWN_BYTES 2000
+#define ARGS_MAX         32
+#define SHOWN_BYTES      2000
+#define QUOTA_OF_NODES   "16384"
+#define QUOTA_OF_WATCHES "2048"
 
 int complain(int err, const char *fmt, ...)
 {
@@ -88,6 +89,8 @@ void machine_show_log(const struct machine *m, const char *name)
 	fclose(file);
 }
 
+#define DOMAIN_TEXT 128
+
 static void domain_text(const struct domain *d, char *text, size_t size)
 {
 	int n = snprintf(text, size, "%u,name=%s", d->id, d->name);
@@ -100,38 +103,66 @@ static void domain_text(const struct domain *d, char *text, size_t size)
 		snprintf(text + n, size - (size_t)n, ",priv");
 }
 
+/* The hub's arguments; *texts and *argv are the caller's. */
+static int hub_args(const struct machine *m, const char *hub, const struct domain *domains,
+		    unsigned int n, char (**texts)[DOMAIN_TEXT], const char ***argv)
+{
+	unsigned int arg = 0;
+
+	*texts = calloc(n, sizeof(**texts));
+	*argv = calloc(2 * (size_t)n + 8, sizeof(**argv));
+	if (!*texts || !*argv)
+		return -ENOMEM;
+	(*argv)[arg++] = hub;
+	(*argv)[arg++] = "--dir";
+	(*argv)[arg++] = m->dir;
+	/* A driver domain with hundreds of guests needs xenstored's quotas raised, on Xen too. */
+	(*argv)[arg++] = "--nodes";
+	(*argv)[arg++] = QUOTA_OF_NODES;
+	(*argv)[arg++] = "--watches";
+	(*argv)[arg++] = QUOTA_OF_WATCHES;
+	for (unsigned int i = 0; i < n; i++) {
+		domain_text(&domains[i], (*texts)[i], DOMAIN_TEXT);
+		(*argv)[arg++] = "--domain";
+		(*argv)[arg++] = (*texts)[i];
+	}
+	return 0;
+}
+
+static int start_hub(struct machine *m, const struct domain *domains, unsigned int n)
+{
+	char hub[2 * PATH_LEN], log[PATH_LEN], *line;
+	char(*texts)[DOMAIN_TEXT] = NULL;
+	struct proc_spec spec = {.log = log, .pipes = true};
+	const char **argv = NULL;
+	int err;
+
+	snprintf(hub, sizeof(hub), "%s/sim/bin/xensim", m->build);
+	machine_log(m, "xensim", log);
+	err = hub_args(m, hub, domains, n, &texts, &argv);
+	spec.argv = argv;
+	if (!err)
+		err = proc_start(&m->hub, &spec);
+	if (!err)
+		err = proc_line(&m->hub, &line, LIMIT_MS);
+	if (!err && strcmp(line, "xensim: ready") != 0)
+		err = -EPROTO;
+	free(texts);
+	free(argv);
+	return err;
+}
+
 int machine_start(struct machine *m, const struct domain *domains, unsigned int n)
 {
-	const char *argv[ARGS_MAX] = {NULL};
-	char hub[2 * PATH_LEN], log[PATH_LEN], line[256];
-	char text[DOMAINS_MAX][128];
-	struct proc_spec spec = {.argv = argv, .log = log, .pipes = true};
-	unsigned int arg = 0;
 	int err;
 
 	*m = (struct machine){0};
-	if (n > DOMAINS_MAX)
-		return -EINVAL;
 	err = find_build(m);
 	if (!err)
 		err = make_dir(m);
 	if (err)
 		return err;
-	machine_log(m, "xensim", log);
-	snprintf(hub, sizeof(hub), "%s/sim/bin/xensim", m->build);
-	argv[arg++] = hub;
-	argv[arg++] = "--dir";
-	argv[arg++] = m->dir;
-	for (unsigned int i = 0; i < n; i++) {
-		domain_text(&domains[i], text[i], sizeof(text[i]));
-		argv[arg++] = "--domain";
-		argv[arg++] = text[i];
-	}
-	err = proc_start(&m->hub, &spec);
-	if (!err)
-		err = proc_line(&m->hub, line, sizeof(line), LIMIT_MS);
-	if (!err && strcmp(line, "xensim: ready") != 0)
-		err = -EPROTO;
+	err = start_hub(m, domains, n);
 	if (!err)
 		return 0;
 	complain(err, "the simulated hypervisor does not start: %s", strerror(-err));
@@ -192,7 +223,7 @@ int machine_start_in(const struct machine *m, unsigned int domid, const struct p
 	return proc_start(p, &spec);
 }
 
-int machine_ctl(const struct machine *m, const char *const *args, char *text)
+int machine_ctl(const struct machine *m, const char *const *args, char **text)
 {
 	const struct program program = {
 		.name = "vgrantctl",
@@ -201,14 +232,22 @@ int machine_ctl(const struct machine *m, const char *const *args, char *text)
 		.pipes = true,
 	};
 	struct proc p;
+	char *output;
 	int err = machine_start_in(m, 0, &program, &p), status;
 
 	if (err)
 		return err;
-	err = proc_output(&p, text, ANSWER_LEN, LIMIT_MS);
+	err = proc_output(&p, &output, LIMIT_MS);
+	if (!err && text) {
+		*text = strdup(output);
+		err = *text ? 0 : -ENOMEM;
+	}
 	status = proc_stop(&p, 0, LIMIT_MS);
-	if (!err && status)
+	if (!err && status) {
 		err = -EIO;
+		if (text)
+			free(*text);
+	}
 	if (err) {
 		complain(err, "vgrantctl %s failed", args[0]);
 		machine_show_log(m, program.name);

@@ -7,9 +7,8 @@
 
 #include "proc.h"
 
-#define PATH_LEN   1024
-#define LIMIT_MS   60000 /* for what takes no time on an idle machine */
-#define ANSWER_LEN 8192
+#define PATH_LEN 1024
+#define LIMIT_MS 60000 /* for what takes no time on an idle machine */
 
 struct machine {
 	char dir[PATH_LEN];   /* made for it, removed at the end; '\0': none */
@@ -48,8 +47,8 @@ struct program {
 
 int machine_start_in(const struct machine *m, unsigned int domid, const struct program *program,
 		     struct proc *p);
-/* vgrantctl in domain 0, to its end; its output goes to @text, ANSWER_LEN bytes. -EIO: it failed.
- */
-int machine_ctl(const struct machine *m, const char *const *args, char *text);
+/* vgrantctl in domain 0, to its end. *text, unless @text is NULL, is the caller's: what it wrote.
+ * -EIO: it failed. */
+int machine_ctl(const struct machine *m, const char *const *args, char **text);
 
 #endif

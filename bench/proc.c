@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define EXIT_NO_EXEC 127
+#define BUF_START    4096
+#define BUF_MAX      (8u << 20)
 
 static volatile sig_atomic_t interrupted;
 
@@ -117,15 +119,43 @@ int proc_send(struct proc *p, const char *line)
 	return (size_t)n == len ? 0 : -EPIPE;
 }
 
+/* Makes room for more of its output, and for an end of text behind it. */
+static int make_room(struct proc *p)
+{
+	size_t size = p->size ? 2 * p->size : BUF_START;
+	char *buf;
+
+	if (p->len + 1 < p->size)
+		return 0;
+	if (size > BUF_MAX)
+		return -E2BIG;
+	buf = realloc(p->buf, size);
+	if (!buf)
+		return -ENOMEM;
+	p->buf = buf;
+	p->size = size;
+	return 0;
+}
+
+/* What was given out by the last call is done with. */
+static void forget_taken(struct proc *p)
+{
+	if (!p->taken)
+		return;
+	p->len -= p->taken;
+	memmove(p->buf, p->buf + p->taken, p->len);
+	p->taken = 0;
+}
+
 /* Reads more of its output. 1: some came, 0: its end, or negative errno. */
 static int fill(struct proc *p, uint64_t deadline)
 {
 	struct pollfd pfd = {.fd = p->out, .events = POLLIN};
 	uint64_t now = now_ms();
-	ssize_t n;
+	ssize_t n = make_room(p);
 
-	if (p->len == sizeof(p->buf))
-		return -E2BIG;
+	if (n)
+		return (int)n;
 	if (interrupted)
 		return -EINTR;
 	n = now < deadline ? poll(&pfd, 1, (int)(deadline - now)) : 0;
@@ -133,47 +163,49 @@ static int fill(struct proc *p, uint64_t deadline)
 		return -errno;
 	if (!n)
 		return -ETIMEDOUT;
-	n = read(p->out, p->buf + p->len, sizeof(p->buf) - p->len);
+	n = read(p->out, p->buf + p->len, p->size - 1 - p->len);
 	if (n < 0)
 		return -errno;
 	p->len += (size_t)n;
 	return n > 0;
 }
 
-static int take(struct proc *p, char *text, size_t size, size_t len, size_t skip)
-{
-	if (len >= size)
-		return -E2BIG;
-	memcpy(text, p->buf, len);
-	text[len] = '\0';
-	p->len -= len + skip;
-	memmove(p->buf, p->buf + len + skip, p->len);
-	return 0;
-}
-
-int proc_line(struct proc *p, char *line, size_t size, unsigned int timeout_ms)
+int proc_line(struct proc *p, char **line, unsigned int timeout_ms)
 {
 	uint64_t deadline = now_ms() + timeout_ms;
-	const char *end;
+	size_t searched = 0;
+	char *end;
 
-	while (!(end = memchr(p->buf, '\n', p->len))) {
-		int ret = fill(p, deadline);
+	forget_taken(p);
+	while (!p->len || !(end = memchr(p->buf + searched, '\n', p->len - searched))) {
+		int ret;
 
+		searched = p->len;
+		ret = fill(p, deadline);
 		if (ret <= 0)
 			return ret ? ret : -EPIPE;
 	}
-	return take(p, line, size, (size_t)(end - p->buf), 1);
+	*end = '\0';
+	*line = p->buf;
+	p->taken = (size_t)(end - p->buf) + 1;
+	return 0;
 }
 
-int proc_output(struct proc *p, char *text, size_t size, unsigned int timeout_ms)
+int proc_output(struct proc *p, char **text, unsigned int timeout_ms)
 {
 	uint64_t deadline = now_ms() + timeout_ms;
 	int ret;
 
+	forget_taken(p);
 	do
 		ret = fill(p, deadline);
 	while (ret > 0);
-	return ret ? ret : take(p, text, size, p->len, 0);
+	if (ret)
+		return ret;
+	p->buf[p->len] = '\0';
+	*text = p->buf;
+	p->taken = p->len;
+	return 0;
 }
 
 /* Polls, since SIGCHLD is nobody's. */
@@ -189,14 +221,20 @@ static bool ended(pid_t pid, unsigned int timeout_ms, int *status)
 	return true;
 }
 
+void proc_end_input(struct proc *p)
+{
+	if (p->in >= 0)
+		close(p->in);
+	p->in = -1;
+}
+
 int proc_stop(struct proc *p, int sig, unsigned int timeout_ms)
 {
 	int status = 0;
 
 	if (!p->pid)
 		return 0;
-	if (p->in >= 0)
-		close(p->in);
+	proc_end_input(p);
 	if (sig)
 		kill(p->pid, sig);
 	if (!ended(p->pid, timeout_ms, &status)) {
@@ -205,6 +243,7 @@ int proc_stop(struct proc *p, int sig, unsigned int timeout_ms)
 	}
 	if (p->out >= 0)
 		close(p->out);
+	free(p->buf);
 	*p = (struct proc){.in = -1, .out = -1};
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

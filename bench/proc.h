@@ -9,10 +9,10 @@
 #include <sys/types.h>
 
 struct proc {
-	pid_t pid;      /* 0: none */
-	int in, out;    /* pipes to its standard input and from its standard output, or -1 */
-	char buf[8192]; /* of ->out: read and not yet taken */
-	size_t len;
+	pid_t pid;   /* 0: none */
+	int in, out; /* pipes to its standard input and from its standard output, or -1 */
+	char *buf;   /* of ->out: what was read; the first ->taken bytes are done with */
+	size_t taken, len, size;
 };
 
 struct proc_spec {
@@ -26,10 +26,13 @@ struct proc_spec {
 int proc_start(struct proc *p, const struct proc_spec *spec);
 /* Sends one line, which has its newline. -EPIPE: it does not read any more. */
 int proc_send(struct proc *p, const char *line);
-/* Takes one line, without its newline. -ETIMEDOUT, -EPIPE: it has closed its output, -E2BIG. */
-int proc_line(struct proc *p, char *line, size_t size, unsigned int timeout_ms);
-/* All of its output up to its end, as text. */
-int proc_output(struct proc *p, char *text, size_t size, unsigned int timeout_ms);
+/* Takes one line, without its newline; it is there until the next call. -ETIMEDOUT, -EPIPE: it has
+ * closed its output, -E2BIG. */
+int proc_line(struct proc *p, char **line, unsigned int timeout_ms);
+/* All of its output up to its end, as text, likewise. */
+int proc_output(struct proc *p, char **text, unsigned int timeout_ms);
+/* The end of its standard input. */
+void proc_end_input(struct proc *p);
 /*
  * Closes its pipes, sends @sig unless it is 0, and waits; past the time-out it is killed. Returns
  * the exit status, or 128 and the signal. Nothing to stop: 0.

@@ -1,132 +1,158 @@
 // SPDX-License-Identifier: MIT
+/* Tables for a terminal. */
 #include "report.h"
 
-#include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
+#define NAME "%-28s"
 
-#define LABEL "%-44s"
-
-static void row(const char *label, const char *format, double a, double b)
+/* The name of a point beside the others of its group: with what they do not have in common. */
+static void label(const struct result *first, unsigned int n, unsigned int i,
+		  char name[POINT_NAME_MAX])
 {
-	char text[2][32];
+	struct point differs = first[i].point;
 
-	snprintf(text[0], sizeof(text[0]), format, a);
-	snprintf(text[1], sizeof(text[1]), format, b);
-	printf(LABEL "%16s%16s\n", label, text[0], text[1]);
+	for (unsigned int k = 0; k < n; k++) {
+		if (first[k].point.poll_us != first[i].point.poll_us)
+			differs.poll_us = first[k].point.poll_us;
+		if (first[k].point.guests != first[i].point.guests)
+			differs.guests = first[k].point.guests;
+	}
+	point_name(&first[i].point, &differs, name);
 }
 
-static void pages_row(const struct figures *f)
+static void heading(const struct report *r, const struct result *first)
 {
-	char text[2][48];
+	const struct point *p = &first->point;
+	const struct work *w = &p->work;
 
-	for (int i = 0; i < 2; i++)
-		snprintf(text[i], sizeof(text[i]), "%" PRIu64 "/%" PRIu64, f[i].pages_reached,
-			 f[i].guest_pages);
-	printf(LABEL "%16s%16s\n", "pages reachable by the backend, of all", text[0], text[1]);
+	printf("%s of %u bytes, depth %u, %u queue%s, engine %s, %u us of polling, %u guest%s\n",
+	       operation_names[w->op], w->size, w->depth, w->queues, w->queues == 1 ? "" : "s",
+	       engine_names[w->engine], p->poll_us, p->guests, p->guests == 1 ? "" : "s");
+	(void)r;
+}
+
+static void cell(const char *format, double value, int width, bool there)
+{
+	char text[32] = "-";
+
+	if (there)
+		snprintf(text, sizeof(text), format, value);
+	printf("%*s", width, text);
+}
+
+static double quantile_us(const struct result *r, double q)
+{
+	return (double)histogram_quantile(r->latency, q) / 1e3;
+}
+
+static void speed(const struct result *first, unsigned int n)
+{
+	printf("  " NAME "%12s%9s%9s%10s%10s%10s%9s\n", "", "requests/s", "spread", "GB/s",
+	       "p50 us", "p99 us", "p99.9 us", "slowest");
+	for (unsigned int i = 0; i < n; i++) {
+		const struct result *r = &first[i];
+		char name[POINT_NAME_MAX];
+		bool latency = has_latency(r);
+
+		label(first, n, i, name);
+		printf("  " NAME, name);
+		cell("%.0f", r->rates.median, 12, true);
+		cell("%.1f %%", 100 * (r->rates.high - r->rates.low) / r->rates.median, 9, true);
+		cell("%.3f", gb_per_second(r, r->rates.median), 9, has_bytes(r));
+		cell("%.1f", quantile_us(r, 0.5), 10, latency);
+		cell("%.1f", quantile_us(r, 0.99), 10, latency);
+		cell("%.1f", quantile_us(r, 0.999), 10, latency);
+		cell("%.2f", r->slowest, 9, r->point.guests > 1);
+		putchar('\n');
+	}
+}
+
+static void costs(const struct result *first, unsigned int n)
+{
+	printf("\n  " NAME "%10s%10s%8s%10s%10s%10s%8s%8s%16s\n", "each request", "backend ns",
+	       "guest ns", "grants", "Xen copy", "copied", "zeroed", "calls", "sends",
+	       "pages reachable");
+	for (unsigned int i = 0; i < n; i++) {
+		const struct result *r = &first[i];
+		char name[POINT_NAME_MAX], pages[48];
+
+		if (!point_has_device(&r->point))
+			continue;
+		label(first, n, i, name);
+		snprintf(pages, sizeof(pages), "%" PRIu64 "/%" PRIu64, r->pages_reached,
+			 r->guest_pages);
+		printf("  " NAME "%10.0f%10.0f%8.3f%10.0f%10.0f%10.0f%8.3f%8.3f%16s\n", name,
+		       1e9 * r->backend_cpu, 1e9 * r->guest_cpu, r->costs.grant_ops,
+		       r->costs.bytes_copied, r->costs.bytes_bounced, r->costs.bytes_zeroed,
+		       r->costs.system_calls, r->costs.notifications, pages);
+	}
+}
+
+static void idle(const struct result *first, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		char name[POINT_NAME_MAX];
+
+		if (!first[i].watched)
+			continue;
+		label(first, n, i, name);
+		printf("  " NAME
+		       "idle: %.0f KiB of memory a guest (PSS of its worker), %.2f %% of a CPU "
+		       "for all of them\n",
+		       name, first[i].idle.pss_bytes / 1024, 100 * first[i].idle.cpu_share);
+	}
 }
 
 static void conclusion(const struct comparison *c)
 {
-	const struct spread *r = &c->ratio;
-	const char *a = c->side[0].way->name, *b = c->side[1].way->name;
-	double difference = r->median > 1 ? r->median - 1 : 1 - r->median;
+	const struct spread *s = &c->verdict.ratio;
+	char one[POINT_NAME_MAX], other[POINT_NAME_MAX];
 
-	printf("\n%s/%s = %.3f: median of %u pairs; half of them lie from %.3f to %.3f\n", a, b,
-	       r->median, c->pairs, r->low, r->high);
-	if (sample_differs(r))
-		printf("%s is %s by %.1f %%; the spread is %.1f %%.\n", a,
-		       r->median < 1 ? "slower" : "faster", 100 * difference,
-		       100 * (r->high - r->low));
+	printf("  %s/%s = %.3f", point_name(&c->one->point, &c->other->point, one),
+	       point_name(&c->other->point, &c->one->point, other), s->median);
+	printf(", half of the pairs from %.3f to %.3f: ", s->low, s->high);
+	if (!c->verdict.distinguishable)
+		printf("the spread (%.1f %%) is larger than the difference (%.1f %%), this run "
+		       "cannot tell which is faster\n",
+		       100 * (s->high - s->low), 100 * fabs(s->median - 1));
+	else if (!c->verdict.repeatable)
+		printf("%s, but this run cannot tell by how much within 5 %%: more --rounds\n",
+		       s->median < 1 ? "slower" : "faster");
 	else
-		printf("The spread (%.1f %%) is larger than the difference (%.1f %%): this run "
-		       "cannot tell which is faster.\n",
-		       100 * (r->high - r->low), 100 * difference);
+		printf("%s by %.1f %%\n", s->median < 1 ? "slower" : "faster",
+		       100 * fabs(s->median - 1));
 }
 
-static const char *scheduler(const struct workload *work)
+void report_table(const struct report *r)
 {
-	return work->batch ? "batch" : "other";
-}
+	const struct settings *s = &r->settings;
+	unsigned int runs = s->rounds * s->each;
 
-void report_table(const struct comparison *c)
-{
-	const struct figures *f = c->side;
-	const struct workload *w = &c->work;
+	printf("Simulated hypervisor; %u run%s of %.3g s for each line, in turn, in %u round%s; "
+	       "scheduler %s.\n",
+	       runs, runs == 1 ? "" : "s", s->seconds, s->rounds, s->rounds == 1 ? "" : "s",
+	       s->batch ? "batch" : "other");
+	for (unsigned int at = 0, n, c = 0; at < r->n; at += n) {
+		const struct result *first = &r->result[at];
 
-	printf("virtio-blk reads of %u bytes, depth %u, 1 queue, engine null, simulated "
-	       "hypervisor\n",
-	       w->size, w->depth);
-	if (w->seconds > 0)
-		printf("%u pairs of runs of %.2f s", c->pairs, w->seconds);
-	else
-		printf("%u pairs of runs of %" PRIu64 " requests", c->pairs, w->requests);
-	printf(" in %u round%s, %s and %s in turn; ", c->rounds, c->rounds == 1 ? "" : "s",
-	       f[0].way->name, f[1].way->name);
-	if (w->poll_us)
-		printf("backends poll for %u us, guests all the time; ", w->poll_us);
-	else
-		printf("no busy polling; ");
-	printf("scheduler %s\n\n", scheduler(w));
-
-	printf(LABEL "%16s%16s\n", "", f[0].way->name, f[1].way->name);
-	row("requests per second, median", "%.0f", f[0].rate.median, f[1].rate.median);
-	row("  a quarter of the runs is below", "%.0f", f[0].rate.low, f[1].rate.low);
-	row("  a quarter of the runs is above", "%.0f", f[0].rate.high, f[1].rate.high);
-	row("grant operations per request", "%.4f", f[0].grant_ops, f[1].grant_ops);
-	row("event-channel notifications per request", "%.4f", f[0].notifications,
-	    f[1].notifications);
-	row("bytes copied per request", "%.1f", f[0].bytes_copied, f[1].bytes_copied);
-	pages_row(f);
-	row("CPU time of the backend per request, ns", "%.0f", 1e9 * f[0].backend_cpu,
-	    1e9 * f[1].backend_cpu);
-	row("CPU time of the guest per request, ns", "%.0f", 1e9 * f[0].guest_cpu,
-	    1e9 * f[1].guest_cpu);
-	conclusion(c);
-}
-
-static json_t *json_figures(const struct figures *f)
-{
-	return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "name",
-			 f->way->name, "requests_per_second", f->rate.median,
-			 "requests_per_second_low", f->rate.low, "requests_per_second_high",
-			 f->rate.high, "grant_operations_per_request", f->grant_ops,
-			 "notifications_per_request", f->notifications, "bytes_copied_per_request",
-			 f->bytes_copied, "pages_reachable", (json_int_t)f->pages_reached,
-			 "guest_pages", (json_int_t)f->guest_pages,
-			 "backend_cpu_seconds_per_request", f->backend_cpu,
-			 "guest_cpu_seconds_per_request", f->guest_cpu);
-}
-
-static json_t *json_comparison(const struct comparison *c)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "%s/%s", c->side[0].way->name, c->side[1].way->name);
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f, s:f, s:b, s:[o, o]}",
-			 "name", name, "size", (json_int_t)c->work.size, "depth",
-			 (json_int_t)c->work.depth, "pairs", (json_int_t)c->pairs, "rounds",
-			 (json_int_t)c->rounds, "poll_us", (json_int_t)c->work.poll_us, "scheduler",
-			 scheduler(&c->work), "ratio", c->ratio.median, "low", c->ratio.low, "high",
-			 c->ratio.high, "distinguishable", sample_differs(&c->ratio), "ways",
-			 json_figures(&c->side[0]), json_figures(&c->side[1]));
-}
-
-int report_json(const struct comparison *c, FILE *file, const char *path)
-{
-	json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:[o]}", "hypervisor", "simulated", "engine",
-				 "null", "operation", "read", "spread", "quartiles", "comparisons",
-				 json_comparison(c));
-	int err = 0;
-
-	if (!root)
-		return complain(-ENOMEM, "out of memory");
-	if (json_dumpf(root, file, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6)) ||
-	    fputc('\n', file) == EOF || fflush(file))
-		err = complain(-EIO, "cannot write %s: %s", path, strerror(errno));
-	json_decref(root);
-	return err;
+		for (n = 1; at + n < r->n && first[n].point.group == first->point.group; n++) {
+		}
+		putchar('\n');
+		heading(r, first);
+		speed(first, n);
+		costs(first, n);
+		idle(first, n);
+		if (n > 1)
+			putchar('\n');
+		for (unsigned int i = 1; i < n; i++)
+			conclusion(&r->comparison[c++]);
+	}
+	if (r->matrix->num_left_out)
+		puts("\nLeft out:");
+	for (unsigned int i = 0; i < r->matrix->num_left_out; i++)
+		printf("  %s\n", r->matrix->left_out[i]);
 }

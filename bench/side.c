@@ -1,57 +1,47 @@
 // SPDX-License-Identifier: MIT
+/* A side coming and going. Its runs are in side_run.c. */
 #include "side.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-#include <jansson.h>
-
-#define VDEV        "xvda"
-#define PAGE        4096u
-#define MIB         (UINT64_C(1) << 20)
-#define SPARE_MIB   16u    /* rings, headers, indirect tables, and what is cut off by chunks */
-#define MIN_MIB     64u    /* what xensim gives by default */
-#define MIN_GRANTS  32768u /* likewise */
-#define RUN_SPARE_S 60     /* a run that takes so much longer than asked for has failed */
-#define RUN_LIMIT_S 600
-
-const struct way way_region = {.name = "region", .daemon = "backend/vgrantd/vgrantd"};
-const struct way way_foreign = {
-	.name = "foreign", .daemon = "bench/vgrantd-foreign", .whole_guest = true};
-
-static uint32_t guest_mib(const struct workload *work)
-{
-	uint64_t data = (uint64_t)work->size * work->depth;
-	uint32_t mib = (uint32_t)((data + MIB - 1) / MIB) + SPARE_MIB;
-
-	return mib < MIN_MIB ? MIN_MIB : mib;
-}
+#define PAGES_PER_MIB 256u
+#define SPARE_MIB     16u         /* control page, rings, and what is cut off by chunks */
+#define MIN_MIB       64u         /* what xensim gives by default */
+#define MIN_GRANTS    8192u       /* a guest's; likewise of what a backend maps */
+#define QUOTA_SPARE   4096u       /* pages beyond a guest's data: VG_QUOTA_RESERVED, and rings */
+#define IMAGE_BYTES   (64u << 20) /* of all images of a side */
+#define IMAGE_LEAST   (8u << 20)
 
 static uint32_t at_least(uint32_t least, uint64_t value)
 {
 	return value < least ? least : (uint32_t)value;
 }
 
-void side_domains(const struct way *way, const struct workload *work, unsigned int first,
-		  struct domain domains[2])
+void side_domains(const struct point *p, unsigned int first, struct domain *domains)
 {
-	uint32_t mib = guest_mib(work), pages = (uint32_t)(mib * MIB / PAGE);
+	uint64_t pages = work_pages(&p->work);
+	uint32_t mib = at_least(MIN_MIB, pages / PAGES_PER_MIB + SPARE_MIB);
 
 	domains[0] = (struct domain){
 		.id = first,
-		.name = way->whole_guest ? "privileged" : "driver",
-		.privileged = way->whole_guest,
+		.name = p->way->whole_guest ? "privileged" : "driver",
+		.privileged = p->way->whole_guest,
 	};
-	domains[1] = (struct domain){
-		.id = first + 1,
-		.name = way->whole_guest ? "guest-foreign" : "guest-region",
-		.mem_mib = mib,
-		.grants = at_least(MIN_GRANTS, pages),
-	};
+	for (unsigned int i = 1; i <= p->guests; i++)
+		domains[i] = (struct domain){
+			.id = first + i,
+			.name = "guest",
+			.mem_mib = mib,
+			.grants = at_least(MIN_GRANTS, pages + SPARE_MIB * PAGES_PER_MIB),
+		};
 }
 
 /* ---- the backend ---- */
@@ -69,24 +59,35 @@ static bool serving(const char *path)
 	return found;
 }
 
-static int start_daemon(struct side *side, const struct workload *work)
+static int start_daemon(struct side *side)
 {
-	char poll_us[16], max_pages[16], pages[24], log[PATH_LEN];
-	const char *const args[] = {"--poll-us", poll_us, "--max-pages", max_pages, NULL};
+	const struct point *p = &side->point;
+	char poll_us[16], max_pages[16], total_pages[24], pages[24], log[PATH_LEN];
+	const char *args[] = {"--poll-us",
+			      poll_us,
+			      "--max-pages",
+			      max_pages,
+			      "--total-pages",
+			      total_pages,
+			      p->way->copy_max ? "--copy-max" : NULL,
+			      p->way->copy_max,
+			      NULL};
 	const struct program program = {
-		.name = side->daemon_log,
-		.path = side->way->daemon,
+		.name = side->log,
+		.path = p->way->daemon,
 		.args = args,
-		.env_name = side->way->whole_guest ? "VGRANT_FOREIGN_PAGES" : NULL,
+		.env_name = p->way->whole_guest ? "VGRANT_FOREIGN_PAGES" : NULL,
 		.env_value = pages,
 	};
+	uint64_t quota = work_pages(&p->work) + QUOTA_SPARE;
 	int err;
 
-	snprintf(poll_us, sizeof(poll_us), "%u", work->poll_us);
-	snprintf(max_pages, sizeof(max_pages), "%" PRIu64, side->guest_pages);
-	snprintf(pages, sizeof(pages), "%" PRIu64, side->guest_pages);
+	snprintf(poll_us, sizeof(poll_us), "%u", p->poll_us);
+	snprintf(max_pages, sizeof(max_pages), "%" PRIu64, quota);
+	snprintf(total_pages, sizeof(total_pages), "%" PRIu64, quota * p->guests);
+	snprintf(pages, sizeof(pages), "%u", side->guest_pages);
 	err = machine_start_in(side->machine, side->backend, &program, &side->daemon);
-	machine_log(side->machine, side->daemon_log, log);
+	machine_log(side->machine, side->log, log);
 	for (unsigned int i = 0; !err && !serving(log); i++) {
 		if (i == LIMIT_MS / 10)
 			err = -ETIMEDOUT;
@@ -97,212 +98,236 @@ static int start_daemon(struct side *side, const struct workload *work)
 	return err;
 }
 
-static int attach(struct side *side)
-{
-	char guest[16], backend[16], answer[ANSWER_LEN];
-	const char *const args[] = {"attach",    guest,    "--backend", backend,  "--engine",
-				    "null",      "--size", "1G",        "--vdev", VDEV,
-				    "--timeout", "60",     NULL};
+/* ---- disks ---- */
 
-	snprintf(guest, sizeof(guest), "%u", side->guest);
-	snprintf(backend, sizeof(backend), "%u", side->backend);
-	return machine_ctl(side->machine, args, answer);
+/* Bytes that are there, and not holes. */
+static int fill(int fd, size_t bytes)
+{
+	static uint8_t block[1 << 16];
+
+	memset(block, 0x5a, sizeof(block));
+	for (size_t done = 0; done < bytes; done += sizeof(block))
+		if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block))
+			return errno ? -errno : -ENOSPC;
+	return 0;
 }
 
-/* The worker is the daemon's only child: it serves one guest. */
-static int find_worker(struct side *side)
+/* Makes the disk of guest @index; its path in the backend's domain goes to @path. */
+static int make_image(struct side *side, unsigned int index, char path[PATH_LEN])
 {
+	struct guest *g = &side->guest[index];
+	size_t bytes = at_least(IMAGE_LEAST, IMAGE_BYTES / side->point.guests);
+	int err;
+
+	if (side->point.work.engine == ENGINE_MEMORY) {
+		g->image = memfd_create("vgrant-bench", MFD_CLOEXEC);
+		snprintf(path, PATH_LEN, "/proc/%d/fd/%d", getpid(), g->image);
+	} else {
+		snprintf(path, PATH_LEN, "%.512s/disk%u", side->machine->dir, g->domid);
+		g->image = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	}
+	if (g->image < 0)
+		return -errno;
+	err = fill(g->image, bytes);
+	/* What is to be measured is not the writing of this. */
+	if (!err && side->point.work.engine == ENGINE_FILE && fsync(g->image))
+		err = -errno;
+	return err;
+}
+
+static int attach(struct side *side, unsigned int index)
+{
+	char guest[16], backend[16], queues[16], path[PATH_LEN];
+	bool null = side->point.work.engine == ENGINE_NULL;
+	const char *const args[] = {"attach",
+				    guest,
+				    "--backend",
+				    backend,
+				    "--vdev",
+				    SIDE_VDEV,
+				    "--timeout",
+				    "60",
+				    "--queues",
+				    queues,
+				    null ? "--engine" : "--image",
+				    null ? "null" : path,
+				    null ? "--size" : NULL,
+				    "1G",
+				    NULL};
+	int err = null ? 0 : make_image(side, index, path);
+
+	if (err)
+		return complain(err, "cannot make a disk: %s", strerror(-err));
+	snprintf(guest, sizeof(guest), "%u", side->guest[index].domid);
+	snprintf(backend, sizeof(backend), "%u", side->backend);
+	snprintf(queues, sizeof(queues), "%u", side->point.work.queues);
+	return machine_ctl(side->machine, args, NULL);
+}
+
+/* ---- the guests ---- */
+
+static int start_driver(struct side *side, unsigned int index)
+{
+	const struct point *p = &side->point;
+	char size[16], depth[16], queues[16], ring[16], name[64];
+	const char *args[20] = {"drive",
+				"--mode",
+				p->policy->mode,
+				"--op",
+				operation_names[p->work.op],
+				"--size",
+				size,
+				"--depth",
+				depth,
+				"--queues",
+				queues,
+				"--queue-size",
+				ring,
+				"--timeout",
+				"60000"};
+	const struct program program = {
+		.name = name,
+		.path = "tests/guest/vgguest",
+		.args = args,
+		.pipes = true,
+	};
+	unsigned int arg = 15;
+
+	snprintf(name, sizeof(name), "%s-guest%u", side->log, index);
+	snprintf(size, sizeof(size), "%u", p->work.size);
+	snprintf(depth, sizeof(depth), "%u", p->work.depth);
+	snprintf(queues, sizeof(queues), "%u", p->work.queues);
+	snprintf(ring, sizeof(ring), "%u", work_ring(&p->work));
+	/* Guests that never sleep would take each other's CPU time. */
+	if (p->poll_us && p->guests == 1)
+		args[arg++] = "--poll";
+	if (p->way->whole_guest)
+		args[arg] = "--foreign";
+	return machine_start_in(side->machine, side->guest[index].domid, &program,
+				&side->guest[index].driver);
+}
+
+/* Waits until its device is up. */
+static int await_driver(struct side *side, unsigned int index)
+{
+	struct guest *g = &side->guest[index];
+	char *line;
+	int err = proc_line(&g->driver, &line, LIMIT_MS);
+
+	if (!err)
+		err = -clock_getcpuclockid(g->driver.pid, &g->driver_clock);
+	if (err) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s-guest%u", side->log, index);
+		machine_show_log(side->machine, name);
+	}
+	return err;
+}
+
+/* A worker is called by the domain that it serves. 0: it is no worker. */
+static unsigned int serves(pid_t pid)
+{
+	char path[64];
+	unsigned int domid = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "vgrantd-g%u", &domid) != 1)
+		domid = 0;
+	fclose(file);
+	return domid;
+}
+
+static int find_workers(struct side *side)
+{
+	unsigned int found = 0;
 	char path[64];
 	FILE *file;
 	pid_t pid;
-	int n;
+	int err = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", side->daemon.pid,
 		 side->daemon.pid);
 	file = fopen(path, "re");
 	if (!file)
 		return complain(-errno, "cannot read %s: %s", path, strerror(errno));
-	n = fscanf(file, "%d", &pid);
+	while (!err && fscanf(file, "%d", &pid) == 1) {
+		unsigned int index = serves(pid) - side->guest[0].domid;
+
+		if (index >= side->point.guests)
+			continue;
+		side->guest[index].worker = pid;
+		err = -clock_getcpuclockid(pid, &side->guest[index].worker_clock);
+		found++;
+	}
 	fclose(file);
-	if (n != 1)
-		return complain(-ESRCH, "the backend of the side %s has no worker",
-				side->way->name);
-	return -clock_getcpuclockid(pid, &side->worker_clock);
-}
-
-/* ---- the guest ---- */
-
-static int start_driver(struct side *side, const struct workload *work)
-{
-	char size[16], depth[16], ring[16], line[512];
-	const char *args[] = {"drive",        "--size", size, "--depth", depth,
-			      "--queue-size", ring,     NULL, NULL,      NULL};
-	const struct program program = {
-		.name = side->guest_log,
-		.path = "tests/guest/vgguest",
-		.args = args,
-		.pipes = true,
-	};
-	unsigned int arg = 7, entries = 128;
-	int err;
-
-	while (entries < work->depth)
-		entries *= 2;
-	snprintf(size, sizeof(size), "%u", work->size);
-	snprintf(depth, sizeof(depth), "%u", work->depth);
-	snprintf(ring, sizeof(ring), "%u", entries);
-	if (work->poll_us)
-		args[arg++] = "--poll";
-	if (side->way->whole_guest)
-		args[arg] = "--foreign";
-	err = machine_start_in(side->machine, side->guest, &program, &side->driver);
-	if (!err)
-		err = proc_line(&side->driver, line, sizeof(line), LIMIT_MS);
-	if (!err)
-		err = -clock_getcpuclockid(side->driver.pid, &side->driver_clock);
+	if (!err && found != side->point.guests)
+		err = complain(-ESRCH, "the backend has %u workers for %u guests", found,
+			       side->point.guests);
 	return err;
 }
 
-int side_start(struct side *side, const struct way *way, const struct workload *work,
-	       const struct machine *machine, const struct domain domains[2])
+static int start_guests(struct side *side)
 {
-	int err;
+	int err = 0;
+
+	for (unsigned int i = 0; !err && i < side->point.guests; i++)
+		err = proc_interrupted() ? -EINTR : attach(side, i);
+	for (unsigned int i = 0; !err && i < side->point.guests; i++)
+		err = start_driver(side, i);
+	for (unsigned int i = 0; !err && i < side->point.guests; i++)
+		err = await_driver(side, i);
+	return err ? err : find_workers(side);
+}
+
+int side_start(struct side *side, const struct point *p, const struct machine *machine,
+	       const struct domain *domains)
+{
+	char name[POINT_NAME_MAX];
+	int err = 0;
 
 	*side = (struct side){
-		.way = way,
+		.point = *p,
 		.machine = machine,
 		.backend = domains[0].id,
-		.guest = domains[1].id,
-		.guest_pages = domains[1].mem_mib * MIB / PAGE,
+		.guest_pages = domains[1].mem_mib * PAGES_PER_MIB,
 		.daemon = {.in = -1, .out = -1},
-		.driver = {.in = -1, .out = -1},
+		.guest = calloc(p->guests, sizeof(*side->guest)),
 	};
-	snprintf(side->daemon_log, sizeof(side->daemon_log), "backend-%s", way->name);
-	snprintf(side->guest_log, sizeof(side->guest_log), "guest-%s", way->name);
-	err = start_daemon(side, work);
+	snprintf(side->log, sizeof(side->log), "backend%u", side->backend);
+	if (!side->guest)
+		return complain(-ENOMEM, "out of memory");
+	for (unsigned int i = 0; i < p->guests; i++)
+		side->guest[i] = (struct guest){
+			.domid = domains[i + 1].id, .image = -1, .driver = {.in = -1, .out = -1}};
+	err = start_daemon(side);
 	if (!err)
-		err = attach(side);
-	if (!err)
-		err = start_driver(side, work);
-	if (!err)
-		err = find_worker(side);
+		err = start_guests(side);
 	if (!err)
 		return 0;
-	complain(err, "the side %s does not start: %s", way->name, strerror(-err));
-	machine_show_log(machine, side->daemon_log);
-	machine_show_log(machine, side->guest_log);
+	complain(err, "the side %s does not start: %s", point_name(p, NULL, name), strerror(-err));
+	machine_show_log(machine, side->log);
 	side_stop(side);
 	return err;
 }
 
 void side_stop(struct side *side)
 {
-	if (!side || !side->way)
+	if (!side->guest)
 		return;
-	proc_stop(&side->driver, 0, LIMIT_MS);
+	/* Each ends at the end of its input; then all are waited for. */
+	for (unsigned int i = 0; i < side->point.guests; i++)
+		proc_end_input(&side->guest[i].driver);
+	for (unsigned int i = 0; i < side->point.guests; i++) {
+		proc_stop(&side->guest[i].driver, 0, LIMIT_MS);
+		if (side->guest[i].image >= 0)
+			close(side->guest[i].image);
+	}
 	proc_stop(&side->daemon, SIGTERM, LIMIT_MS);
-}
-
-/* ---- runs ---- */
-
-static double clock_seconds(clockid_t clock)
-{
-	struct timespec ts = {0};
-
-	clock_gettime(clock, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static int parse_run(const char *line, struct run *run)
-{
-	json_int_t requests, kicks;
-	json_t *root = json_loads(line, 0, NULL);
-	int bad = json_unpack(root, "{s:I, s:I, s:F}", "requests", &requests, "kicks", &kicks,
-			      "seconds", &run->seconds);
-
-	json_decref(root);
-	if (bad || requests <= 0 || run->seconds <= 0)
-		return -EPROTO;
-	run->requests = (uint64_t)requests;
-	run->kicks = (uint64_t)kicks;
-	return 0;
-}
-
-int side_run(struct side *side, const struct workload *work, struct run *run)
-{
-	double backend = clock_seconds(side->worker_clock);
-	double guest = clock_seconds(side->driver_clock);
-	unsigned int limit_s =
-		work->seconds > 0 ? RUN_SPARE_S + (unsigned int)work->seconds : RUN_LIMIT_S;
-	char line[512];
-	int err;
-
-	if (work->seconds > 0)
-		snprintf(line, sizeof(line), "ms %u\n", (unsigned int)(work->seconds * 1000 + 0.5));
-	else
-		snprintf(line, sizeof(line), "requests %" PRIu64 "\n", work->requests);
-	*run = (struct run){0};
-	err = proc_send(&side->driver, line);
-	if (!err)
-		err = proc_line(&side->driver, line, sizeof(line), limit_s * 1000);
-	if (!err)
-		err = parse_run(line, run);
-	run->backend_cpu = clock_seconds(side->worker_clock) - backend;
-	run->guest_cpu = clock_seconds(side->driver_clock) - guest;
-	if (!err)
-		return 0;
-	complain(err, "a run of the side %s has failed: %s", side->way->name, strerror(-err));
-	machine_show_log(side->machine, side->guest_log);
-	machine_show_log(side->machine, side->daemon_log);
-	return err;
-}
-
-/* ---- what the backend counted ---- */
-
-static int counter(const json_t *stats, const char *name, uint64_t *sum)
-{
-	const json_t *value = json_object_get(stats, name);
-
-	if (!json_is_integer(value))
-		return complain(-EPROTO, "vgrantctl stats names no figure '%s'", name);
-	*sum += (uint64_t)json_integer_value(value);
-	return 0;
-}
-
-static int parse_counters(const char *text, struct counters *c)
-{
-	json_t *root = json_loads(text, 0, NULL);
-	const json_t *stats = json_object_get(json_array_get(root, 0), "stats");
-	const struct {
-		const char *name;
-		uint64_t *sum;
-	} wanted[] = {
-		{"requests", &c->requests},
-		{"errors", &c->errors},
-		{"faults", &c->errors},
-		{"map-ops", &c->grant_ops},
-		{"unmap-ops", &c->grant_ops},
-		{"copy-ops", &c->grant_ops},
-		{"notifications-sent", &c->notifications},
-		{"bytes-copied", &c->bytes_copied},
-		{"pages-reached", &c->pages_reached},
-	};
-	int err = 0;
-
-	*c = (struct counters){0};
-	for (size_t i = 0; !err && i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		err = counter(stats, wanted[i].name, wanted[i].sum);
-	json_decref(root);
-	return err;
-}
-
-int side_counters(const struct side *side, struct counters *counters)
-{
-	char guest[16], answer[ANSWER_LEN];
-	const char *const args[] = {"stats", guest, VDEV, "--json", "--timeout", "60", NULL};
-	int err;
-
-	snprintf(guest, sizeof(guest), "%u", side->guest);
-	err = machine_ctl(side->machine, args, answer);
-	return err ? err : parse_counters(answer, counters);
+	free(side->guest);
+	*side = (struct side){.point = side->point};
 }

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# vgrant-bench itself: a tiny matrix of every way and policy whose counts are known, other engines, several
+# guests, and bad command lines. Speeds are not looked at.
+set -u
+BENCH=$1/bench/vgrant-bench
+DIR=$(mktemp -d)
+trap 'rm -rf "$DIR"' EXIT
+
+fail()
+{
+	echo "e2e-bench: $1" >&2
+	[ ! -s "$DIR/out" ] || tail -n 60 "$DIR/out" >&2
+	exit 1
+}
+
+# bench OPTION…: DIR/out gets what it says, DIR/json and DIR/csv what it writes.
+bench()
+{
+	"$BENCH" --seconds 0.02 --rounds 2 --runs 1 --json "$DIR/json" --csv "$DIR/csv" "$@" >"$DIR/out" 2>&1 ||
+		fail "vgrant-bench $* gives status $?"
+}
+
+# holds EXPRESSION: of the JSON in r, and its points by name in p.
+holds()
+{
+	python3 - "$DIR/json" "$1" <<-'END' || fail "this does not hold: $1"
+		import json, sys
+		r = json.load(open(sys.argv[1]))
+		p = {x["way"] + "+" + x["policy"]: x for x in r["points"]}
+		sys.exit(not eval(sys.argv[2]))
+	END
+}
+
+# Counts that no machine changes.
+bench --way all --policy all
+holds 'r["format"] == 2 and len(r["points"]) == 12 and len(r["comparisons"]) == 11 and not r["left_out"]'
+holds 'all(x["requests"] > 0 and x["requests_per_second"]["median"] > 0 for x in r["points"])'
+holds 'all(p[n]["per_request"]["grant_operations"] == 0 for n in ("foreign+direct", "region+direct", "region+bounce", "region+fat"))'
+holds 'all(p[n]["per_request"]["bytes_copied_by_guest"] == 4096 == p[n]["per_request"]["bytes_zeroed_by_guest"] for n in ("region+bounce", "region+fat"))'
+holds 'p["region+direct"]["per_request"]["bytes_copied_by_guest"] == 0'
+# Data; and with grant header, indirect table of three descriptors, and status.
+holds 'p["copy+hybrid"]["per_request"]["bytes_copied_by_hypervisor"] == 4096'
+holds 'p["copy+grant"]["per_request"]["bytes_copied_by_hypervisor"] == 4096 + 16 + 48 + 1'
+holds 'p["map+hybrid"]["per_request"]["grant_operations"] == 2 == p["map-batch+hybrid"]["per_request"]["grant_operations"]'
+# Each of table, header, data, status is mapped and unmapped; data and status together where that is batched.
+holds 'p["map+grant"]["per_request"]["grant_operations"] == 8 and p["map-batch+grant"]["per_request"]["grant_operations"] == 6'
+holds 'p["foreign+direct"]["pages_reachable"] == p["foreign+direct"]["guest_pages"] > 10 * p["region+fat"]["pages_reachable"]'
+# Every request but those of warm-up is in the histogram, and its quantiles are in order.
+holds 'all(sum(n for _, n in x["latency_ns"]["histogram"]) == x["requests"] for x in r["points"] if x["way"] != "memcpy")'
+holds 'all(x["latency_ns"]["p50"] <= x["latency_ns"]["p99"] <= x["latency_ns"]["p999"] <= x["latency_ns"]["max"] for x in r["points"] if x["way"] != "memcpy")'
+[ "$(wc -l <"$DIR/csv")" -eq 13 ] || fail "the CSV has $(wc -l <"$DIR/csv") lines instead of 13"
+awk -F, 'NR == 1 { n = NF } NF != n { exit 1 }' "$DIR/csv" || fail "the lines of the CSV differ in their number of fields"
+
+# Data of many segments: one mapping each, or one for all.
+bench --way map,map-batch --policy hybrid --size 64k --depth 4 --op write
+holds 'p["map+hybrid"]["per_request"]["grant_operations"] >= p["map-batch+hybrid"]["per_request"]["grant_operations"] == 2'
+
+# Disks, several queues and guests, polling, idle.
+for engine in memory file; do
+	bench --way region,copy --policy bounce,hybrid --engine $engine --op read,write --size 16k --depth 4 --queues 2
+	holds 'len(r["points"]) == 4 and r["points"][2]["op"] == "write" and r["points"][2]["group"] == 1'
+	holds 'all(x["per_request"]["system_calls"] > 0 for x in r["points"])'
+	holds 'len(r["left_out"]) == 2'
+done
+bench --way region --policy fat --guests 1,3 --depth 2 --poll-us 0,20 --idle 0.1
+holds '[x["guests"] for x in r["points"]] == [1, 3, 1, 3] and r["comparisons"][2]["name"] == "region+fat poll 20 3 guests/region+fat poll 0 1 guest"'
+holds 'all(0 <= x["slowest_guest"] <= 1 for x in r["points"])'
+holds '[x["idle"]["pss_bytes"] > 0 for x in r["points"] if "idle" in x] == [True, True]'
+grep -q 'idle: ' "$DIR/out" || fail "the table says nothing of idle guests"
+# More than a driver domain can have with xenstored's usual quotas.
+bench --way region --policy bounce --guests 60 --depth 1
+holds 'r["points"][0]["guests"] == 60'
+
+# refused STATUS OPTION…: with a reason, before anything is measured.
+refused()
+{
+	local want=$1 status
+	shift
+	timeout 20 "$BENCH" "$@" >"$DIR/out" 2>&1
+	status=$?
+	[ $status -eq "$want" ] || fail "vgrant-bench $* gives status $status instead of $want"
+	grep -q '^vgrant-bench: ' "$DIR/out" || fail "vgrant-bench $* gives no reason"
+}
+
+for bad in '--way none' '--policy region' '--size 64' '--size 1000' '--size 2m' '--depth 0' '--depth 257' '--queues 5' \
+	'--guests 0' '--guests 257' '--poll-us x' '--engine disk' '--op flush' '--seconds 0' '--rounds 0' '--runs -1' \
+	'--idle 0' '--scheduler fifo' 'quick' '--unknown'; do
+	# Option and value are two words.
+	# shellcheck disable=SC2086
+	refused 2 $bad
+done
+refused 2 --way region --policy grant
+refused 2 --way region --size 1m --depth 256
+refused 1 --json "$DIR/none/json"
+exit 0
