@@ -8,8 +8,9 @@
  *   reap     take the engines' completions
  *   flush    publish them: guest memory, used rings, one doorbell a queue that wants one
  *
- * A loop that finds nothing goes on looking for a while (adaptive), then asks the drivers for
- * doorbells, looks once more, and sleeps. Nothing here allocates, logs or locks.
+ * A loop that finds nothing goes on looking for a while (adaptive, and within what the machine's
+ * CPUs allow all workers together), then asks the drivers for doorbells, looks once more, and
+ * sleeps. Nothing here allocates, logs or locks.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -193,6 +194,7 @@ void worker_loop(struct worker *w)
 		}
 		if (busy) {
 			idle_since = 0;
+			vg_budget_give(&w->budget);
 			continue;
 		}
 		/* What completed last may have been all that a device waited for that is to go. */
@@ -201,10 +203,11 @@ void worker_loop(struct worker *w)
 			return;
 		if (!idle_since)
 			idle_since = now;
-		if (now - idle_since < w->poll.window) {
+		if (now - idle_since < w->poll.window && vg_budget_take(&w->budget, now)) {
 			relax();
 			continue;
 		}
+		vg_budget_give(&w->budget);
 		if (may_sleep(w)) {
 			w->stats.sleeps++;
 			looked = now;

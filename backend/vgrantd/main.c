@@ -98,6 +98,8 @@ enum {
 	OPT_WORKER,
 	OPT_DOMID,
 	OPT_FD,
+	OPT_BUDGET_FD,
+	OPT_BUDGET_SLOTS,
 };
 
 static const struct option long_options[] = {
@@ -113,13 +115,15 @@ static const struct option long_options[] = {
 	{"worker", no_argument, NULL, OPT_WORKER},
 	{"domid", required_argument, NULL, OPT_DOMID},
 	{"fd", required_argument, NULL, OPT_FD},
+	{"budget-fd", required_argument, NULL, OPT_BUDGET_FD},
+	{"budget-slots", required_argument, NULL, OPT_BUDGET_SLOTS},
 	{NULL, 0, NULL, 0},
 };
 
 struct command_line {
 	struct vgrantd_options options;
 	bool worker, done;
-	unsigned long domid, fd;
+	unsigned long domid, fd, budget_fd, budget_slots;
 };
 
 /* The options with a number. Returns 0 or EXIT_USAGE. */
@@ -151,6 +155,14 @@ static int take_number(struct command_line *cmd, int option, const char *text)
 	case OPT_DOMID:
 		if (!number(text, 0, 0x7fef, &cmd->domid))
 			return bad_usage("domid", text, "not a domain's number");
+		return 0;
+	case OPT_BUDGET_FD:
+		if (!number(text, 3, 1 << 20, &cmd->budget_fd))
+			return bad_usage("budget-fd", text, "not a file descriptor");
+		return 0;
+	case OPT_BUDGET_SLOTS:
+		if (!number(text, 0, VG_BUDGET_MAX, &cmd->budget_slots))
+			return bad_usage("budget-slots", text, "not a number from 0 to 64");
 		return 0;
 	default:
 		if (!number(text, 3, 1 << 20, &cmd->fd))
@@ -246,6 +258,8 @@ int main(int argc, char **argv)
 			.socket = (int)cmd.fd,
 			.max_pages = cmd.options.max_pages,
 			.poll_us = cmd.options.poll_us,
+			.budget_fd = (int)cmd.budget_fd,
+			.budget_slots = (uint32_t)cmd.budget_slots,
 			.copy_max = cmd.options.copy_max,
 			.register_regions = cmd.options.register_regions,
 			.log = &log,

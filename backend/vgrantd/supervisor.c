@@ -360,6 +360,28 @@ static int watch(struct vgd_supervisor *sup)
 	return 0;
 }
 
+/* Without it nobody polls, and all else works. Opened last: its descriptor must not be one of the
+ * low ones that a worker finds its own at (workers.c). */
+static void open_budget(struct vgd_supervisor *sup)
+{
+	int rc = 0;
+
+	if (!sup->options->poll_us)
+		return;
+	sup->budget_fd = vg_budget_create();
+	if (sup->budget_fd >= 0)
+		rc = vg_budget_open(&sup->budget, sup->budget_fd, vg_budget_slots());
+	if (sup->budget_fd < 0 || rc) {
+		vg_warn(sup->log, "no busy polling: there is no memory for its budget (%s)",
+			strerror(sup->budget_fd < 0 ? -sup->budget_fd : -rc));
+		if (sup->budget_fd >= 0)
+			close(sup->budget_fd);
+		sup->budget_fd = -1;
+	} else if (!sup->budget.slots) {
+		vg_warn(sup->log, "no busy polling: this domain has one CPU");
+	}
+}
+
 static int set_up(struct vgd_supervisor *sup)
 {
 	int rc = open_signals(sup);
@@ -385,8 +407,10 @@ static int set_up(struct vgd_supervisor *sup)
 		rc = add_source(sup, sup->signals, SOURCE_SIGNALS);
 	if (!rc)
 		rc = watch(sup);
-	if (!rc)
+	if (!rc) {
+		open_budget(sup);
 		return 0;
+	}
 fail:
 	vg_err(sup->log, "cannot start: %s", strerror(-rc));
 	return rc;
@@ -426,6 +450,8 @@ int vgd_supervise(const struct vgrantd_options *options, const struct vg_log *lo
 		.epoll = -1,
 		.signals = -1,
 		.claim = -1,
+		.budget_fd = -1,
+		.budget = {.held = -1},
 		.next_device = 1,
 		.next_source = SOURCE_WORKERS,
 		.next_cookie = 1,
@@ -448,6 +474,9 @@ int vgd_supervise(const struct vgrantd_options *options, const struct vg_log *lo
 	vg_store_close(sup.store);
 	if (sup.claim >= 0)
 		close(sup.claim);
+	vg_budget_close(&sup.budget);
+	if (sup.budget_fd >= 0)
+		close(sup.budget_fd);
 	if (sup.signals >= 0)
 		close(sup.signals);
 	if (sup.epoll >= 0)

@@ -13,6 +13,8 @@
 #include <vgrant/log.h>
 #include <vgrant/store.h>
 
+#include "vgrantd/budget.h"
+
 struct vgd_node;
 struct vgd_worker;
 
@@ -31,7 +33,9 @@ struct vgd_supervisor {
 	struct vg_store *store;
 	int epoll;
 	int signals;
-	int claim; /* a bound name: there is one supervisor in a domain */
+	int budget_fd;           /* of all workers; -1: nobody polls */
+	struct vg_budget budget; /* likewise */
+	int claim;               /* a bound name: there is one supervisor in a domain */
 	struct vgd_node *nodes;
 	struct vgd_worker *workers;
 	uint32_t next_device; /* never 0, never used twice */

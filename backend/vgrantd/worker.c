@@ -421,10 +421,15 @@ int vgrantd_worker(const struct vgrantd_worker_options *options)
 		.quota = {.max_pages = options->max_pages,
 			  .reserved = VG_QUOTA_RESERVED(options->max_pages)},
 		.poll = {.max = (uint64_t)options->poll_us * 1000},
+		.budget = {.held = -1},
 		.epoll = -1,
 	};
 	int ret = set_up(&w);
 
+	if (!ret && options->budget_fd) {
+		ret = vg_budget_open(&w.budget, options->budget_fd, options->budget_slots);
+		close(options->budget_fd);
+	}
 	if (ret)
 		vg_err(w.log, "the worker of dom%u cannot start: %s", options->domid,
 		       strerror(-ret));
@@ -432,6 +437,7 @@ int vgrantd_worker(const struct vgrantd_worker_options *options)
 		worker_loop(&w);
 	if (w.epoll >= 0)
 		close(w.epoll);
+	vg_budget_close(&w.budget);
 	vg_io_ring_close(w.io);
 	vg_evtchn_close(w.evtchn);
 	vg_gnttab_close(w.gnttab);

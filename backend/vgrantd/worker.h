@@ -9,10 +9,12 @@
 #include <vgrant/log.h>
 
 struct vgrantd_worker_options {
-	uint16_t domid;        /* the guest */
-	int socket;            /* to the supervisor, see ipc.h; the worker's, to be closed */
-	uint32_t max_pages;    /* of the guest, mapped at one time by all its devices */
-	uint32_t poll_us;      /* busy-poll budget after the last request, 0: never */
+	uint16_t domid;     /* the guest */
+	int socket;         /* to the supervisor, see ipc.h; the worker's, to be closed */
+	uint32_t max_pages; /* of the guest, mapped at one time by all its devices */
+	uint32_t poll_us;   /* longest busy poll before a sleep, 0: never */
+	int budget_fd;      /* the machine's budget of that (budget.h), the worker's; 0: none */
+	uint32_t budget_slots;
 	uint32_t copy_max;     /* bytes: what lies in no region is copied up to it, mapped above */
 	bool register_regions; /* with io_uring, for as long as they are mapped */
 	const struct vg_log *log;

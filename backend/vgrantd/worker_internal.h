@@ -13,6 +13,7 @@
 
 #include "devices/blk/blk.h"
 #include "devices/io.h"
+#include "vgrantd/budget.h"
 #include "vgrantd/ipc.h"
 #include "vgrantd/worker.h"
 
@@ -50,6 +51,7 @@ struct worker {
 	struct vg_quota quota;
 	struct served *served;
 	struct poll_window poll;
+	struct vg_budget budget;
 	struct worker_stats stats;
 	uint64_t trimmed_ms; /* when memory was last given back */
 	int epoll;

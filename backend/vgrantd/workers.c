@@ -26,15 +26,16 @@
 #define END_TRIES 200
 
 #define WORKER_FD 3
+#define BUDGET_FD 4
 
 struct arguments {
-	char domid[8], fd[8], pages[16], poll[16], copy[16];
-	const char *argv[16];
+	char domid[8], fd[8], pages[16], poll[16], copy[16], slots[16], budget[8];
+	const char *argv[24];
 };
 
-static void arguments_fill(struct arguments *args, const struct vgrantd_options *options,
-			   uint16_t domid)
+static void arguments_fill(struct arguments *args, const struct vgd_supervisor *sup, uint16_t domid)
 {
+	const struct vgrantd_options *options = sup->options;
 	unsigned int n = 0;
 
 	snprintf(args->domid, sizeof(args->domid), "%u", domid);
@@ -54,6 +55,14 @@ static void arguments_fill(struct arguments *args, const struct vgrantd_options 
 	args->argv[n++] = args->poll;
 	args->argv[n++] = "--copy-max";
 	args->argv[n++] = args->copy;
+	if (sup->budget_fd >= 0) {
+		snprintf(args->budget, sizeof(args->budget), "%d", BUDGET_FD);
+		snprintf(args->slots, sizeof(args->slots), "%u", sup->budget.slots);
+		args->argv[n++] = "--budget-fd";
+		args->argv[n++] = args->budget;
+		args->argv[n++] = "--budget-slots";
+		args->argv[n++] = args->slots;
+	}
 	if (options->register_regions)
 		args->argv[n++] = "--register-regions";
 	if (options->verbose)
@@ -61,12 +70,18 @@ static void arguments_fill(struct arguments *args, const struct vgrantd_options 
 	args->argv[n] = NULL;
 }
 
+/* Puts @fd where the worker expects @at. */
+static bool place(int fd, int at)
+{
+	return fd == at ? !fcntl(fd, F_SETFD, 0) : dup2(fd, at) >= 0;
+}
+
 /*
  * Runs in the child: only async-signal-safe calls. A signal meant for the supervisor (^C reaches
  * the whole process group, a service manager all of a service) must not end a worker with requests
  * in flight: the supervisor, or the end of file that its death leaves, tells it to go.
  */
-static _Noreturn void child(const struct arguments *args, int sock)
+static _Noreturn void child(const struct arguments *args, int sock, int budget)
 {
 	/* execv() does not write through argv; its type cannot say so. */
 	union {
@@ -80,9 +95,9 @@ static _Noreturn void child(const struct arguments *args, int sock)
 	signal(SIGTERM, SIG_IGN);
 	sigemptyset(&mask);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
-	if (sock == WORKER_FD ? fcntl(sock, F_SETFD, 0) : dup2(sock, WORKER_FD) < 0)
+	if (!place(sock, WORKER_FD) || (budget >= 0 && !place(budget, BUDGET_FD)))
 		_exit(127);
-	if (close_range(WORKER_FD + 1, ~0U, 0))
+	if (close_range((budget >= 0 ? BUDGET_FD : WORKER_FD) + 1, ~0U, 0))
 		_exit(127);
 	execv("/proc/self/exe", argv.out);
 	_exit(127);
@@ -154,10 +169,10 @@ static struct vgd_worker *start(struct vgd_supervisor *sup, uint16_t domid, char
 		rc = -errno;
 		goto fail;
 	}
-	arguments_fill(&args, sup->options, domid);
+	arguments_fill(&args, sup, domid);
 	pid = fork();
 	if (!pid)
-		child(&args, sv[1]);
+		child(&args, sv[1], sup->budget_fd);
 	if (pid < 0) {
 		rc = -errno;
 		goto fail;
@@ -351,6 +366,7 @@ static void reaped(struct vgd_supervisor *sup, struct vgd_worker *worker, int st
 	while (!worker->killed && !take(sup, worker, RECORDS_PER_TURN)) {
 	}
 	close_socket(sup, worker);
+	vg_budget_forget(&sup->budget, worker->pid);
 	describe_end(worker, status, words, sizeof(words));
 	if (worker->devices || (!worker->killed && status))
 		vg_err(sup->log, "%s%s", words,
