@@ -31,7 +31,7 @@ type=\"$BOOT_TYPE\"
 kernel=\"$kernel\"
 memory=$memory
 vcpus=$vcpus
-cmdline=\"console=hvc0 mitigations=off loglevel=5 ${cmdline}\"
+cmdline=\"console=hvc0 mitigations=off loglevel=5 ${BOOT_CMDLINE:-} ${cmdline}\"
 on_poweroff=\"destroy\"
 on_crash=\"destroy\"
 $lines

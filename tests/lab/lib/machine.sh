@@ -6,15 +6,6 @@
 # domain's console), trace.log (every request and its answer), state/ (what passes between the
 # processes of the lab).
 
-machine_command() { # the QEMU command line, one word a line
-	printf '%s\n' qemu-system-x86_64 -accel tcg,thread=multi -cpu "${LAB_CPU:-qemu64,+svm,+npt,+rdrand}" -smp "$BOOT_SMP" \
-		-m "${LAB_MEMORY:-2048}" -nodefaults -no-user-config -no-reboot -display none -monitor none \
-		-serial file:dom0.log -chardev pipe,id=link,path=state/link -serial chardev:link \
-		-kernel state/xen \
-		-append "com1=115200,8n1 console=com1 dom0_mem=${LAB_DOM0_MEMORY:-512}M,max:${LAB_DOM0_MEMORY:-512}M conring_size=1M spec-ctrl=no xpti=no loglvl=warning guest_loglvl=all" \
-		-initrd "state/kernel console=hvc0 mitigations=off brd.rd_nr=1 brd.rd_size=${LAB_DISK_KIB:-49152},state/dom0.cpio"
-}
-
 machine_start() {
 	local -a command
 	local ready
@@ -127,7 +118,7 @@ machine_prod() {
 
 request_await() { # ID SECONDS
 	local left=$2
-	while [[ $BOOT_TYPE == pvh ]] && ((left > 10)); do
+	while [[ $BOOT == pvh ]] && ((left > 10)); do
 		lab_until 10 request_over "$1" && return
 		machine_prod
 		left=$((left - 10))

@@ -7,24 +7,28 @@ packages_own_suite() {
 	(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 }
 
-# apt's options for a suite, into PACKAGES_APT: the machine's own apt for its own suite; for another
-# one, or with "private" for source packages, an apt of the lab's own whose source is the machine's
-# Debian source with the suite exchanged.
-packages_apt() { # SUITE [private]
-	local suite=$1 dir uri keyring found
+# apt's options for a suite, into PACKAGES_APT: the machine's own apt for its own suite and architecture;
+# for another one, or with "source", an apt of the lab's own whose source is the machine's Debian
+# source with the suite exchanged.
+packages_apt() { # SUITE [source]
+	local suite=$1 arch=$ARCH_DEBIAN dir uri keyring found deb
 	PACKAGES_APT=(-qq -o APT::Sandbox::User=root)
-	[[ $suite != "$(packages_own_suite)" || ${2:-} ]] || return 0
+	[[ ! ${2:-} ]] || arch=amd64
+	[[ $suite != "$(packages_own_suite)" || $arch != amd64 || ${2:-} ]] || return 0
 	uri=$(apt-get indextargets --format '$(CODENAME) $(COMPONENT) $(REPO_URI)' 2>/dev/null |
 		awk -v own="$(packages_own_suite)" '$1 == own && $2 == "main" { print $3; exit }')
 	[[ $uri ]] || lab_die "no Debian source in this machine's apt configuration to take $suite from"
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	dir=$(lab_cache)/apt-$suite
+	[[ $arch == amd64 ]] || dir+=-$arch
 	mkdir -p "$dir"/{lists/partial,archives/partial} || return 1
 	touch "$dir/status"
-	printf '%s [signed-by=%s] %s %s main\n' deb "$keyring" "$uri" "$suite" deb-src "$keyring" "$uri" "$suite" >"$dir/sources.list"
+	deb="[signed-by=$keyring arch=$arch] $uri $suite main"
+	printf '%s\n' "deb $deb" >"$dir/sources.list"
+	[[ $arch != amd64 ]] || printf '%s\n' "deb-src $deb" >>"$dir/sources.list"
 	PACKAGES_APT+=(-o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
 		-o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir" -o Dir::State::status="$dir/status"
-		-o Dir::Cache::archives="$dir/archives" -o APT::Architecture=amd64)
+		-o Dir::Cache::archives="$dir/archives" -o APT::Architecture="$arch" -o APT::Architectures="$arch")
 	found=$(find "$dir/lists" -name '*Packages*' -print -quit)
 	if [[ ${LAB_FETCH:-} || ! $found ]]; then
 		apt-get "${PACKAGES_APT[@]}" -o APT::Update::Error-Mode=any update >&2 || {
@@ -84,13 +88,22 @@ packages_root() {
 	packages_apt "$suite" || return 1
 	list=$(packages_candidates "$@")
 	[[ $list == *"$1="* ]] || list=
+	[[ $ARCH_DEBIAN == amd64 ]] || suite+=-$ARCH_DEBIAN
 	dir=$(lab_fetched "$name-$suite" "$list" packages_unpack "$@") || return 1
 	echo "$dir/root"
 }
 
-# packages_source PACKAGE DIRECTORY: its source of the machine's own suite, unpacked, in DIRECTORY/src.
+# packages_source PACKAGE SUITE DIRECTORY: its source with Debian's patches, in DIRECTORY/src. The tarballs
+# are all that it takes: a mirror may lack the .dsc that its own list names (apt checks each file against that).
 packages_source() {
-	packages_apt "$(packages_own_suite)" private || return 1
-	(cd "$2" && apt-get "${PACKAGES_APT[@]}" source --download-only "$1") || return 1
-	(cd "$2" && dpkg-source --no-check --skip-patches -x ./*.dsc src >/dev/null)
+	local patch
+	packages_apt "$2" source || return 1
+	(
+		cd "$3" || exit 1
+		apt-get "${PACKAGES_APT[@]}" source --download-only "$1" || ls ./*.orig.tar.?z ./*.debian.tar.?z || exit 1
+		mkdir src && tar -xf ./*.orig.tar.?z -C src --strip-components=1 && tar -xf ./*.debian.tar.?z -C src || exit 1
+		sed 's/[[:space:]]*#.*//; /^$/d' src/debian/patches/series 2>/dev/null | while read -r patch; do
+			patch -d src -p1 --silent -i "debian/patches/$patch" || exit 1
+		done
+	)
 }

@@ -12,7 +12,7 @@ LAB_TROUBLE='BUG:|WARNING: (CPU|possible|suspicious|bad)|Oops|general protection
 # scenario_field FILE FIELD: the value of a line "# FIELD: value" in the head of a scenario.
 # boots:   the boots that it runs in (default: pv)
 # full:    yes, or names of boots: there only with --full or when it is named
-# dom0:    what else dom0's image must have (x86/images.sh)
+# dom0:    what else dom0's image must have (x86/qdisk.sh)
 # expects: a pattern of log lines that are no trouble here
 # needs:   programs of our build that must exist
 scenario_field() { sed -n "/^#/!q; s/^# $2: *//p" "$1"; }

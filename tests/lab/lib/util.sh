@@ -83,7 +83,7 @@ lab_fetched() {
 	elif ! dir=$(lab_cached "$name" "$(lab_hash <<<"$list")" "$@"); then
 		dir=$newest
 		[[ $dir ]] || lab_die "$name could not be fetched (apt's words are above); with newer lists, by apt-get update and" \
-			"tests/lab/run x86 --fetch, it may be"
+			"tests/lab/run $LAB_ARCH --fetch, it may be"
 		lab_note "$name: what apt knows of now could not be fetched; the one in the cache serves"
 	fi
 	touch "$dir"

@@ -3,10 +3,14 @@
 # The driver domain, vgrantd in it, disks, and what must not be left when a scenario is over.
 
 # The unprivileged domain that serves disks. It lives as long as the machine; its RAM disks are the
-# backing store that distorts least.
+# backing store that distorts least. In boots that have none, "driver" is dom0, for scenarios too.
 driver_create() {
-	domain_create driver "${BOOT_DRIVER[@]}" ramdisk=driver driver_domain=1 \
-		"cmdline=brd.rd_nr=4 brd.rd_size=${LAB_DISK_KIB:-49152}" || return 1
+	if ((${#BOOT_DRIVER[@]})); then
+		domain_create driver "${BOOT_DRIVER[@]}" ramdisk=driver driver_domain=1 \
+			"cmdline=brd.rd_nr=4 brd.rd_size=${LAB_DISK_KIB:-49152}" || return 1
+	else
+		echo 0 >"$LAB_RUN/state/domid.driver"
+	fi
 	driver_ports >"$LAB_RUN/state/ports"
 }
 
@@ -37,7 +41,7 @@ daemon_run() { # PROGRAM [OPTION...]
 # The vgrantd in the driver domain is the one that was built: one binary for every boot of a run.
 daemon_same() {
 	local sum
-	sum=$(sha256sum <"$(x86_program vgrantd)")
+	sum=$(sha256sum <"$(lab_program vgrantd)")
 	equal "the checksum of vgrantd in the driver domain" "$(on driver 'sha256sum </bin/vgrantd')" "$sum"
 	echo "vgrantd has sha256 ${sum%% *}; Xen $(on driver 'cd /sys/hypervisor/version; echo $(cat major).$(cat minor)$(cat extra), Linux $(uname -r)')"
 }
@@ -61,7 +65,7 @@ daemon_stop() {
 }
 
 # disk NAME TARGET [OPTIONS]: the disk specification of an xl configuration, served by the driver domain.
-disk() { echo "format=raw,vdev=$1,access=${3:-rw},backendtype=standalone,specification=virtio,backend=driver,target=$2"; }
+disk() { echo "format=raw,vdev=$1,access=${3:-rw},backendtype=standalone,specification=virtio,backend=$(domid driver)${BOOT_IOREQ:+,grant_usage=1},target=$2"; }
 
 # The same as a line of the configuration: disks SPECIFICATION...
 disks() {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
 # what: a guest's kernel mounts ext4 from disks that vgrantd serves, attached by xl and by vgrantctl
-# boots: pv pvh
+# boots: pv pvh arm64-msg
 # needs: vgrantd vgrantctl
 
 # The disk that the guest has as VDX: reads the tree that is there, writes another, unmounts, and

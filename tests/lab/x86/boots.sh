@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 # The kinds of boot on x86. One boot serves many scenarios; a scenario names the kinds it runs in.
 
-X86_BOOTS=(pv pvh pv-stock pv-xen4.20)
+ARCH_BOOTS=(pv pvh pv-stock pv-xen4.20)
 
 boot_select() { # NAME
 	BOOT=$1
@@ -10,6 +10,7 @@ boot_select() { # NAME
 	BOOT_SUITE=bookworm
 	BOOT_DRIVER=(memory=320) # options of domain_create
 	BOOT_STOCK=
+	BOOT_KERNEL=()
 	case $1 in
 	pv) # the everyday pair: no nested paging to emulate
 		BOOT_TYPE=pv
@@ -31,7 +32,7 @@ boot_select() { # NAME
 		BOOT_XEN=4.20
 		BOOT_SUITE=trixie
 		;;
-	*) lab_die "there is no boot '$1'; there are: ${X86_BOOTS[*]}" ;;
+	*) lab_die "there is no boot '$1'; there are: ${ARCH_BOOTS[*]}" ;;
 	esac
 	# No more processors than the host has for this machine: those that wait for each other's locks
 	# while they are not scheduled waste most of the time.

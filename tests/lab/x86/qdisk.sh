@@ -7,12 +7,12 @@ QDISK_PACKAGE=qemu-system-xen
 QDISK_PROGRAM=xen-qemu-system-i386
 
 # Prints where the package is, unpacked.
-x86_qdisk_fetch() { packages_root "$QDISK_PACKAGE" bookworm "$QDISK_PACKAGE" libgcc-s1; }
+qdisk_fetch() { packages_root "$QDISK_PACKAGE" bookworm "$QDISK_PACKAGE" libgcc-s1; }
 
-x86_qdisk_part() { # DIRECTORY: dom0's image, which has Xen's own libraries already
+qdisk_part() { # DIRECTORY: dom0's image, which has Xen's own libraries already
 	local root file
 	plan_wants dom0 qemu || return 0
-	root=$(x86_qdisk_fetch) || return 1
+	root=$(qdisk_fetch) || return 1
 	file=$(find "$root" -type f -name "$QDISK_PROGRAM" -perm -u+x -print -quit)
 	[[ $file ]] || lab_die "Debian's package $QDISK_PACKAGE has no program $QDISK_PROGRAM"
 	image_add_programs "$1" "$root" "$file" || return 1
@@ -23,5 +23,5 @@ x86_qdisk_part() { # DIRECTORY: dom0's image, which has Xen's own libraries alre
 	: >"$1/usr/share/qemu/keymaps/en-us"
 }
 
-X86_DOM0_PARTS+=(x86_qdisk_part)
-X86_FETCH+=(x86_qdisk_fetch)
+DOM0_PARTS+=(qdisk_part)
+FETCH_PARTS+=(qdisk_fetch)

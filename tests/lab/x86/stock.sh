@@ -44,7 +44,7 @@ stock_kernel() {
 	lab_fetched stock "$list" stock_unpack "$package"
 }
 
-X86_FETCH+=(stock_kernel)
+FETCH_PARTS+=(stock_kernel)
 
 # Makes an image load the modules before all else; their parameters stand on the command line as
 # for modules that are built in.
@@ -53,6 +53,7 @@ stock_image() { # DIRECTORY STOCK-DIRECTORY
 	cat >"$1/init" <<'END'
 #!/bin/sh
 export PATH=/bin:/sbin
+/bin/busybox --install -s /bin
 mount -t proc proc /proc
 for m in /lab/modules/*; do
 	name=${m##*/??-}
