@@ -173,12 +173,12 @@ static int measure(struct micro *m, struct micro_op *op, unsigned int n, const s
 
 static int run(const struct command *cmd, FILE *json)
 {
-	struct micro_op *op = calloc(MICRO_MAX_OPS, sizeof(*op));
+	static struct micro_op op[MICRO_MAX_OPS];
 	struct micro m = {.has_guest = cmd->measures};
 	unsigned int n;
-	int err = op ? 0 : micro_failed(-ENOMEM, "no memory");
+	int err = 0;
 
-	if (!err && cmd->measures)
+	if (cmd->measures)
 		err = micro_read_guest(cmd->file, &m.guest);
 	m.guest.domid = (uint16_t)cmd->guest;
 	if (!err) {
@@ -190,7 +190,6 @@ static int run(const struct command *cmd, FILE *json)
 		if (!err)
 			err = micro_report(op, n, cmd->rounds, json);
 	}
-	free(op);
 	return err;
 }
 

@@ -181,8 +181,7 @@ int micro_run_resolve(struct micro *m, unsigned int other, unsigned int count, d
 	for (unsigned int i = 0; i < 64; i++)
 		req->segment[i] = (struct vg_segment){/* Rings' pages are regions of their own; four
 						       * segments share a memory of the last. */
-						      address(m, other ? i / 4 % 2 : 0),
-						      64};
+						      address(m, other ? i / 4 % 2 : 0), 64};
 	from = micro_now();
 	for (unsigned int i = 0; i < count; i++) {
 		vg_view_open(m->view, &req, 1);

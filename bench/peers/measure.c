@@ -42,14 +42,19 @@ struct bench {
 	unsigned int chain; /* descriptors */
 	struct peer_ring ring;
 	void *state;
-	unsigned int chains; /* that lie ready */
-	uint32_t written;    /* bytes that one gets */
-	uint64_t sum;        /* that one adds */
-	unsigned int turns;  /* of a run */
+	uint32_t written;   /* bytes that one gets */
+	uint64_t sum;       /* that one adds */
+	unsigned int turns; /* of a run */
 	uint16_t idx;
 };
 
 /* ---- the driver ---- */
+
+/* Chains that lie ready. */
+static unsigned int chains_of(const struct bench *b)
+{
+	return b->chain == 1 ? PEER_RING : PEER_RING / 4;
+}
 
 struct piece {
 	uint32_t at, len;
@@ -91,7 +96,7 @@ static void lay_out(struct bench *b)
 	b->written = 0;
 	b->sum = b->engine->work == PEER_POP_PUSH ? 0 : PEER_PAYLOAD;
 	pieces_of(b, piece);
-	for (unsigned int c = 0; c < b->chains; c++) {
+	for (unsigned int c = 0; c < chains_of(b); c++) {
 		for (unsigned int i = 0; i < b->chain; i++) {
 			unsigned int at = c * b->chain + i;
 			uint64_t offset = RINGS + (uint64_t)c * AREA + piece[i].at;
@@ -108,7 +113,7 @@ static void lay_out(struct bench *b)
 	for (unsigned int i = 0; i < b->chain; i++)
 		b->written += piece[i].write ? piece[i].len : 0;
 	for (unsigned int i = 0; i < r->size; i++)
-		avail->ring[i] = (uint16_t)(i % b->chains * b->chain);
+		avail->ring[i] = (uint16_t)(i % chains_of(b) * b->chain);
 	avail->flags = F_SILENT;
 }
 
@@ -122,7 +127,7 @@ static uint64_t expected(const struct bench *b, uint16_t idx)
 		return (uint64_t)PEER_BATCH * b->sum;
 	pieces_of(b, piece);
 	for (unsigned int c = 0; c < PEER_BATCH; c++) {
-		unsigned int chain = (idx % b->ring.size + c) % b->chains;
+		unsigned int chain = (idx % b->ring.size + c) % chains_of(b);
 
 		for (unsigned int i = 0; i < b->chain; i++)
 			sum += RINGS + (uint64_t)chain * AREA + piece[i].at + piece[i].len;
@@ -217,9 +222,8 @@ static double run(struct bench *b)
 static int open_bench(struct bench *b, const struct peer_engine *engine, unsigned int chain)
 {
 	*b = (struct bench){.engine = engine, .chain = chain, .turns = 1};
-	b->chains = chain == 1 ? PEER_RING : PEER_RING / 4;
 	b->ring = (struct peer_ring){
-		.bytes = RINGS + (size_t)b->chains * AREA,
+		.bytes = RINGS + (size_t)chains_of(b) * AREA,
 		.desc = 0,
 		.avail = 4096,
 		.used = 2 * 4096,

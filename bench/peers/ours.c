@@ -178,16 +178,36 @@ static int copy_in(void *opaque, uint64_t *sum)
 	return n;
 }
 
-#define ENGINE(title, kind, function)                                                              \
-	{                                                                                          \
-		.name = title, .checks = CHECKS, .work = kind, .max_chain = PEER_RING,             \
-		.memory = memory_of, .open = open_engine, .serve = function,                       \
-		.close = close_engine,                                                             \
-	}
-
 const struct peer_engine peer_engines[] = {
-	ENGINE(NAME, PEER_POP_PUSH, serve),
-	ENGINE(NAME ", copying out", PEER_COPY_OUT, copy_out),
-	ENGINE(NAME ", copying in", PEER_COPY_IN, copy_in),
+	{
+		.name = NAME,
+		.checks = CHECKS,
+		.work = PEER_POP_PUSH,
+		.max_chain = PEER_RING,
+		.memory = memory_of,
+		.open = open_engine,
+		.serve = serve,
+		.close = close_engine,
+	},
+	{
+		.name = NAME ", copying out",
+		.checks = CHECKS,
+		.work = PEER_COPY_OUT,
+		.max_chain = PEER_RING,
+		.memory = memory_of,
+		.open = open_engine,
+		.serve = copy_out,
+		.close = close_engine,
+	},
+	{
+		.name = NAME ", copying in",
+		.checks = CHECKS,
+		.work = PEER_COPY_IN,
+		.max_chain = PEER_RING,
+		.memory = memory_of,
+		.open = open_engine,
+		.serve = copy_in,
+		.close = close_engine,
+	},
 	{.name = NULL},
 };

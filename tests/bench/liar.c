@@ -76,17 +76,51 @@ static int too_few(void *s, uint64_t *sum)
 	return serve(s, sum, 0, 0, 0, PEER_BATCH - 1);
 }
 
-#define ENGINE(title, function)                                                                    \
-	{                                                                                          \
-		.name = title, .checks = "nothing", .max_chain = 1, .memory = memory,              \
-		.open = open_liar, .serve = function, .close = free,                               \
-	}
-
 const struct peer_engine peer_engines[] = {
-	ENGINE("honest", honest),
-	ENGINE("other-chain", other_chain),
-	ENGINE("other-length", other_length),
-	ENGINE("other-address", other_address),
-	ENGINE("too-few", too_few),
+	{
+		.name = "honest",
+		.checks = "nothing",
+		.max_chain = 1,
+		.memory = memory,
+		.open = open_liar,
+		.serve = honest,
+		.close = free,
+	},
+	{
+		.name = "other-chain",
+		.checks = "nothing",
+		.max_chain = 1,
+		.memory = memory,
+		.open = open_liar,
+		.serve = other_chain,
+		.close = free,
+	},
+	{
+		.name = "other-length",
+		.checks = "nothing",
+		.max_chain = 1,
+		.memory = memory,
+		.open = open_liar,
+		.serve = other_length,
+		.close = free,
+	},
+	{
+		.name = "other-address",
+		.checks = "nothing",
+		.max_chain = 1,
+		.memory = memory,
+		.open = open_liar,
+		.serve = other_address,
+		.close = free,
+	},
+	{
+		.name = "too-few",
+		.checks = "nothing",
+		.max_chain = 1,
+		.memory = memory,
+		.open = open_liar,
+		.serve = too_few,
+		.close = free,
+	},
 	{.name = NULL},
 };
