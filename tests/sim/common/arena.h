@@ -24,6 +24,7 @@
 #define SIM_COPY_PINS   256u   /* further slots: pages pinned for the time of a copy */
 #define SIM_MAX_PORTS   1024u  /* port 0 is never used */
 #define SIM_MAX_HANDLES 2048u  /* open library handles, all domains together */
+#define SIM_MAX_VCPUS   128u   /* slots in the page of an IOREQ server */
 #define SIM_MAX_FRAMES  (1u << 18)
 #define SIM_FIRST_REF   8u /* 0 to 7 are reserved on Xen (console, xenstore) */
 #define SIM_FAULT_TEXT  1000u

@@ -32,8 +32,25 @@ enum sim_op {
 	SIM_OP_EV_UNBIND,      /* arg0 port */
 	SIM_OP_EV_RESTRICT,    /* arg0 domid */
 	SIM_OP_EV_PEER,        /* arg0 handle -> arg0 uid; fd: write end of its pipe */
+	/* device models, for privileged domains: arg0 domid, arg1 server */
+	SIM_OP_DM_CREATE, /* -> arg0 server */
+	SIM_OP_DM_DESTROY,
+	SIM_OP_DM_ENABLE,
+	SIM_OP_DM_RANGE_ADD, /* arg2,3 start, arg4 size */
+	SIM_OP_DM_RANGE_REMOVE,
+	SIM_OP_DM_PAGE,  /* -> fd */
+	SIM_OP_DM_VCPUS, /* -> arg0 */
+	SIM_OP_DM_IRQ,   /* arg1 line, arg2 level */
+	/* a guest's own: */
+	SIM_OP_ACCESS, /* words: see hub/ioreq.c -> arg0 server; fd of its page */
+	SIM_OP_IRQ,    /* arg0 line -> fd: an eventfd, readable after an edge */
 	SIM_OP_CLOSE,
 };
+
+#define SIM_ACCESS_WORDS 10u
+#define SIM_ACCESS_PTR   1u
+#define SIM_ACCESS_DF    2u
+#define SIM_IOREQ_STATE  30 /* byte of a slot with its state in the low half */
 
 #define SIM_SHARE_READONLY  1u
 #define SIM_SHARE_SCATTER   2u

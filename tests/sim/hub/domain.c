@@ -25,6 +25,7 @@ void domain_config_init(struct domain_config *cfg)
 	cfg->nr_refs = 32768;
 	cfg->nr_track = SIM_MAX_TRACK;
 	cfg->nr_ports = SIM_MAX_PORTS - 1;
+	cfg->nr_vcpus = 1;
 }
 
 static bool parse_u32(const char *s, uint32_t min, uint32_t max, uint32_t *out)
@@ -58,6 +59,8 @@ static bool parse_field(struct domain_config *cfg, const char *f, const char *v)
 		return parse_u32(v, 1, SIM_MAX_TRACK, &cfg->nr_track);
 	if (!strcmp(f, "ports"))
 		return parse_u32(v, 1, SIM_MAX_PORTS - 1, &cfg->nr_ports);
+	if (!strcmp(f, "vcpus"))
+		return parse_u32(v, 1, SIM_MAX_VCPUS, &cfg->nr_vcpus);
 	return false;
 }
 
@@ -230,6 +233,7 @@ int domain_destroy(struct hub *h, uint32_t domid)
 	d->dying = true;
 	atomic_store(&d->shared->domid_state, sim_dom_word(domid, SIM_DOM_DYING));
 	handle_close_domain(h, d);
+	ioreq_close_domain(h, d);
 	store_close_domain(h->store, domid);
 	sockets_remove(h, d);
 	store_domain_destroyed(h->store, domid);
@@ -280,6 +284,7 @@ void domain_free_all(struct hub *h)
 		if (!h->dom[i])
 			continue;
 		handle_close_domain(h, h->dom[i]);
+		ioreq_close_domain(h, h->dom[i]);
 		store_close_domain(h->store, h->dom[i]->cfg.domid);
 	}
 	for (uint32_t i = 0; i < SIM_MAX_HANDLES; i++) {

@@ -174,6 +174,27 @@ static void port_close(struct hub *h, struct domain *d, uint32_t port)
 	atomic_store(&p->state, sim_port_word(SIM_PORT_FREE, 0, port_gen(p) + 1));
 }
 
+int evtchn_alloc_xen(struct domain *d, uint32_t remote_domid)
+{
+	for (uint32_t i = 1; i <= d->cfg.nr_ports; i++) {
+		struct sim_port *p = &d->shared->port[i];
+
+		if (SIM_PORT_KIND(atomic_load(&p->state)) != SIM_PORT_FREE)
+			continue;
+		atomic_store(&p->link, 0);
+		atomic_store(&p->state,
+			     sim_port_word(SIM_PORT_UNBOUND, NO_HANDLE, port_gen(p) + 1));
+		d->port[i] = (struct port_info){.remote_domid = (uint16_t)remote_domid};
+		return (int)i;
+	}
+	return -ENOSPC;
+}
+
+void evtchn_free_xen(struct hub *h, struct domain *d, uint32_t port)
+{
+	port_close(h, d, port);
+}
+
 static bool notification_needs(struct hub *h, struct domain *d, uint32_t port)
 {
 	for (uint32_t i = 0; i < SIM_MAX_HANDLES; i++) {

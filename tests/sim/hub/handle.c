@@ -148,6 +148,22 @@ static int port_reply(int port)
 	return port > 0 ? 0 : port;
 }
 
+static int dispatch_ioreq(struct hub *h, struct handle *hd, int *fds, unsigned int *nfds)
+{
+	int fd = -1;
+	int ret;
+
+	if (in.m.op == SIM_OP_ACCESS)
+		ret = ioreq_access(h, hd, in.words, in.m.n, out.m.arg, &fd);
+	else if (in.m.op == SIM_OP_IRQ)
+		ret = ioreq_irq(hd, in.m.arg[0], &fd);
+	else
+		ret = ioreq_op(h, hd, &in.m, out.m.arg, &fd);
+	if (!ret && fd >= 0)
+		fds[(*nfds)++] = fd;
+	return ret;
+}
+
 static int dispatch(struct hub *h, struct handle *hd, int *fds, unsigned int *nfds)
 {
 	const uint32_t *arg = in.m.arg;
@@ -186,6 +202,17 @@ static int dispatch(struct hub *h, struct handle *hd, int *fds, unsigned int *nf
 		return ev ? evtchn_restrict(hd, arg[0]) : -EINVAL;
 	case SIM_OP_EV_PEER:
 		return op_peer(h, fds, nfds);
+	case SIM_OP_DM_CREATE:
+	case SIM_OP_DM_DESTROY:
+	case SIM_OP_DM_ENABLE:
+	case SIM_OP_DM_RANGE_ADD:
+	case SIM_OP_DM_RANGE_REMOVE:
+	case SIM_OP_DM_PAGE:
+	case SIM_OP_DM_VCPUS:
+	case SIM_OP_DM_IRQ:
+	case SIM_OP_ACCESS:
+	case SIM_OP_IRQ:
+		return dispatch_ioreq(h, hd, fds, nfds);
 	default:
 		return -EINVAL;
 	}

@@ -15,6 +15,7 @@
 
 struct hub;
 struct domain;
+struct ioreq_state;
 struct store;
 
 /* Something that epoll reports on. */
@@ -43,7 +44,7 @@ struct port_info {
 struct domain_config {
 	uint32_t domid;
 	char name[64];
-	uint32_t mem_mib, nr_refs, nr_track, nr_ports;
+	uint32_t mem_mib, nr_refs, nr_track, nr_ports, nr_vcpus;
 	bool priv;
 };
 
@@ -60,6 +61,7 @@ struct domain {
 	struct port_info port[SIM_MAX_PORTS];
 	struct source hub_listen, store_listen;
 	struct sim_fault_set store_faults;
+	struct ioreq_state *ioreq; /* device models; NULL: none yet */
 };
 
 /* An action at the unmapping of a page, see xengnttab_map_grant_ref_notify. */
@@ -149,6 +151,16 @@ void evtchn_send(struct hub *h, struct domain *d, uint32_t port);
 void evtchn_close(struct hub *h, struct handle *hd);
 void evtchn_put(struct hub *h, struct domain *d, uint32_t port); /* after its notification */
 int evtchn_open_pipe(struct handle *hd);
+/* Ports that are the hypervisor's: nobody in the domain is told of an event. */
+int evtchn_alloc_xen(struct domain *d, uint32_t remote_domid);
+void evtchn_free_xen(struct hub *h, struct domain *d, uint32_t port);
+
+/* ioreq.c: device models */
+int ioreq_op(struct hub *h, struct handle *hd, const struct sim_msg *m, uint32_t *reply, int *fd);
+int ioreq_access(struct hub *h, struct handle *hd, const uint32_t *w, uint32_t n, uint32_t *reply,
+		 int *fd);
+int ioreq_irq(struct handle *hd, uint32_t irq, int *fd);
+void ioreq_close_domain(struct hub *h, struct domain *d);
 
 /* ctl.c */
 void ctl_accept(struct hub *h, struct source *s, uint32_t events);

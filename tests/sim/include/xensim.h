@@ -53,4 +53,30 @@ int64_t xensim_gfn(xengntshr_handle *xgs, const void *page);
 /* This process's domain id. */
 uint32_t xensim_domid(xengntshr_handle *xgs);
 
+/* ---- a vCPU, and the devices that an IOREQ server has ---- */
+
+struct xensim_cpu;
+
+/* vCPU @vcpu of this process's domain: one user at a time. NULL and errno on failure. */
+struct xensim_cpu *xensim_cpu_open(unsigned int vcpu);
+void xensim_cpu_close(struct xensim_cpu *cpu);
+
+struct xensim_access {
+	uint64_t addr;
+	uint32_t size, count; /* 1, 2, 4, 8; and 1: but anything can be tried */
+	int write, ptr, df;
+	uint32_t type; /* IOREQ_TYPE_COPY and others */
+};
+
+/*
+ * One access: *value is written, or gets what was read. Waits for the answer, also for that of an
+ * emulator that is still to come. 0; -EFAULT: no IOREQ server has the address, what on Xen is an
+ * abort or all bits set; -ETIMEDOUT: the access stays pending; -EBUSY: an earlier one is.
+ */
+int xensim_access(struct xensim_cpu *cpu, const struct xensim_access *access, uint64_t *value,
+		  unsigned int timeout_ms);
+
+/* An eventfd, readable when the interrupt line has been raised; the caller's. Negative errno. */
+int xensim_irq_fd(struct xensim_cpu *cpu, unsigned int line);
+
 #endif

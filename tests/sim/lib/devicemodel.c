@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * libxendevicemodel: there are no device models here. What is refused to an unprivileged
- * domain on Xen is refused alike, so that a program which must not need it is seen to.
+ * libxendevicemodel: IOREQ servers and interrupt lines, for privileged domains; the hub has them.
+ * What is refused to an unprivileged domain on Xen is refused alike, so that a program which must
+ * not need it is seen to; what is not simulated is refused to all.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 struct xendevicemodel_handle {
 	struct sim_client c;
+	int restrict_domid; /* -1: none */
 };
 
 SIM_EXPORT xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger,
@@ -24,6 +26,7 @@ SIM_EXPORT xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *
 	(void)open_flags;
 	if (!dmod)
 		return NULL;
+	dmod->restrict_domid = -1;
 	err = -sim_client_open(&dmod->c, SIM_HANDLE_PRIV, fds);
 	if (!err)
 		return dmod;
@@ -46,11 +49,29 @@ static int refuse(xendevicemodel_handle *dmod)
 	return sim_fail(dmod->c.priv ? EOPNOTSUPP : EPERM);
 }
 
+static int ask(xendevicemodel_handle *dmod, const char *site, struct sim_msg *m)
+{
+	int err = sim_fault_call(&dmod->c, site, NULL);
+
+	if (!err && dmod->restrict_domid >= 0 && (uint32_t)dmod->restrict_domid != m->arg[0])
+		err = EPERM;
+	if (!err)
+		err = -sim_rpc(&dmod->c, m, NULL, NULL, 0, NULL, 0);
+	return err ? sim_fail(err) : 0;
+}
+
 SIM_EXPORT int xendevicemodel_create_ioreq_server(xendevicemodel_handle *dmod, domid_t domid,
 						  int handle_bufioreq, ioservid_t *id)
 {
-	(void)domid, (void)handle_bufioreq, (void)id;
-	return refuse(dmod);
+	struct sim_msg m = {.op = SIM_OP_DM_CREATE, .arg = {domid}};
+
+	/* Buffered requests are not simulated. */
+	if (handle_bufioreq)
+		return sim_fail(EINVAL);
+	if (ask(dmod, "ioreq", &m))
+		return -1;
+	*id = (ioservid_t)m.arg[0];
+	return 0;
 }
 
 SIM_EXPORT int xendevicemodel_get_ioreq_server_info(xendevicemodel_handle *dmod, domid_t domid,
@@ -67,8 +88,13 @@ SIM_EXPORT int xendevicemodel_map_io_range_to_ioreq_server(xendevicemodel_handle
 							   int is_mmio, uint64_t start,
 							   uint64_t end)
 {
-	(void)domid, (void)id, (void)is_mmio, (void)start, (void)end;
-	return refuse(dmod);
+	struct sim_msg m = {.op = SIM_OP_DM_RANGE_ADD,
+			    .arg = {domid, id, (uint32_t)start, (uint32_t)(start >> 32),
+				    (uint32_t)(end - start + 1)}};
+
+	if (!is_mmio)
+		return sim_fail(EOPNOTSUPP);
+	return ask(dmod, "ioreq", &m);
 }
 
 SIM_EXPORT int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_handle *dmod,
@@ -76,8 +102,13 @@ SIM_EXPORT int xendevicemodel_unmap_io_range_from_ioreq_server(xendevicemodel_ha
 							       int is_mmio, uint64_t start,
 							       uint64_t end)
 {
-	(void)domid, (void)id, (void)is_mmio, (void)start, (void)end;
-	return refuse(dmod);
+	struct sim_msg m = {.op = SIM_OP_DM_RANGE_REMOVE,
+			    .arg = {domid, id, (uint32_t)start, (uint32_t)(start >> 32),
+				    (uint32_t)(end - start + 1)}};
+
+	if (!is_mmio)
+		return sim_fail(EOPNOTSUPP);
+	return ask(dmod, "ioreq", &m);
 }
 
 SIM_EXPORT int xendevicemodel_map_mem_type_to_ioreq_server(xendevicemodel_handle *dmod,
@@ -109,15 +140,17 @@ SIM_EXPORT int xendevicemodel_unmap_pcidev_from_ioreq_server(xendevicemodel_hand
 SIM_EXPORT int xendevicemodel_destroy_ioreq_server(xendevicemodel_handle *dmod, domid_t domid,
 						   ioservid_t id)
 {
-	(void)domid, (void)id;
-	return refuse(dmod);
+	struct sim_msg m = {.op = SIM_OP_DM_DESTROY, .arg = {domid, id}};
+
+	return ask(dmod, "ioreq", &m);
 }
 
 SIM_EXPORT int xendevicemodel_set_ioreq_server_state(xendevicemodel_handle *dmod, domid_t domid,
 						     ioservid_t id, int enabled)
 {
-	(void)domid, (void)id, (void)enabled;
-	return refuse(dmod);
+	struct sim_msg m = {.op = SIM_OP_DM_ENABLE, .arg = {domid, id}};
+
+	return enabled ? ask(dmod, "ioreq", &m) : sim_fail(EOPNOTSUPP);
 }
 
 SIM_EXPORT int xendevicemodel_set_pci_intx_level(xendevicemodel_handle *dmod, domid_t domid,
@@ -131,15 +164,17 @@ SIM_EXPORT int xendevicemodel_set_pci_intx_level(xendevicemodel_handle *dmod, do
 SIM_EXPORT int xendevicemodel_set_isa_irq_level(xendevicemodel_handle *dmod, domid_t domid,
 						uint8_t irq, unsigned int level)
 {
-	(void)domid, (void)irq, (void)level;
-	return refuse(dmod);
+	struct sim_msg m = {.op = SIM_OP_DM_IRQ, .arg = {domid, irq, level}};
+
+	return ask(dmod, "irq", &m);
 }
 
 SIM_EXPORT int xendevicemodel_set_irq_level(xendevicemodel_handle *dmod, domid_t domid,
 					    unsigned int irq, unsigned int level)
 {
-	(void)domid, (void)irq, (void)level;
-	return refuse(dmod);
+	struct sim_msg m = {.op = SIM_OP_DM_IRQ, .arg = {domid, irq, level}};
+
+	return ask(dmod, "irq", &m);
 }
 
 SIM_EXPORT int xendevicemodel_set_pci_link_route(xendevicemodel_handle *dmod, domid_t domid,
@@ -219,12 +254,18 @@ SIM_EXPORT int xendevicemodel_pin_memory_cacheattr(xendevicemodel_handle *dmod, 
 SIM_EXPORT int xendevicemodel_nr_vcpus(xendevicemodel_handle *dmod, domid_t domid,
 				       unsigned int *vcpus)
 {
-	(void)domid, (void)vcpus;
-	return refuse(dmod);
+	struct sim_msg m = {.op = SIM_OP_DM_VCPUS, .arg = {domid}};
+
+	if (ask(dmod, "ioreq", &m))
+		return -1;
+	*vcpus = m.arg[0];
+	return 0;
 }
 
 SIM_EXPORT int xendevicemodel_restrict(xendevicemodel_handle *dmod, domid_t domid)
 {
-	(void)domid;
-	return refuse(dmod);
+	if (dmod->restrict_domid >= 0 && dmod->restrict_domid != domid)
+		return sim_fail(EINVAL);
+	dmod->restrict_domid = domid;
+	return 0;
 }

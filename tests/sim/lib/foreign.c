@@ -3,13 +3,21 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <xenforeignmemory.h>
+
+#include <xen/memory.h>
 
 #include "client.h"
 
 struct xenforeignmemory_handle {
 	struct sim_client c;
+	int restrict_domid; /* -1: none */
+};
+
+struct xenforeignmemory_resource_handle {
+	void *at;
 };
 
 SIM_EXPORT xenforeignmemory_handle *xenforeignmemory_open(struct xentoollog_logger *logger,
@@ -22,6 +30,7 @@ SIM_EXPORT xenforeignmemory_handle *xenforeignmemory_open(struct xentoollog_logg
 	(void)open_flags;
 	if (!fmem)
 		return NULL;
+	fmem->restrict_domid = -1;
 	err = -sim_client_open(&fmem->c, SIM_HANDLE_PRIV, fds);
 	if (!err)
 		return fmem;
@@ -121,9 +130,10 @@ SIM_EXPORT int xenforeignmemory_unmap(xenforeignmemory_handle *fmem, void *addr,
 
 SIM_EXPORT int xenforeignmemory_restrict(xenforeignmemory_handle *fmem, domid_t domid)
 {
-	(void)fmem;
-	(void)domid;
-	return sim_fail(EOPNOTSUPP);
+	if (fmem->restrict_domid >= 0 && fmem->restrict_domid != domid)
+		return sim_fail(EINVAL);
+	fmem->restrict_domid = domid;
+	return 0;
 }
 
 static int refuse(xenforeignmemory_handle *fmem)
@@ -136,16 +146,42 @@ xenforeignmemory_map_resource(xenforeignmemory_handle *fmem, domid_t domid, unsi
 			      unsigned int id, unsigned long frame, unsigned long nr_frames,
 			      void **paddr, int prot, int flags)
 {
-	(void)domid, (void)type, (void)id, (void)frame, (void)nr_frames;
-	(void)paddr, (void)prot, (void)flags;
-	refuse(fmem);
-	return NULL;
+	struct sim_msg m = {.op = SIM_OP_DM_PAGE, .arg = {domid, id}};
+	xenforeignmemory_resource_handle *fres;
+	int err = sim_fault_call(&fmem->c, "resource", NULL);
+	int fd = -1;
+
+	if (!err && fmem->restrict_domid >= 0 && fmem->restrict_domid != domid)
+		err = EPERM;
+	if (!err && (type != XENMEM_resource_ioreq_server ||
+		     frame != XENMEM_resource_ioreq_server_frame_ioreq(0) || nr_frames != 1))
+		err = EINVAL;
+	if (!err)
+		err = -sim_rpc(&fmem->c, &m, NULL, NULL, 0, &fd, 1);
+	fres = err ? NULL : calloc(1, sizeof(*fres));
+	if (fres) {
+		fres->at = mmap(*paddr, SIM_PAGE_SIZE, prot, flags | MAP_SHARED, fd, 0);
+		err = fres->at == MAP_FAILED ? errno : 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (err || !fres) {
+		free(fres);
+		errno = err ? err : ENOMEM;
+		return NULL;
+	}
+	*paddr = fres->at;
+	return fres;
 }
 
 SIM_EXPORT int xenforeignmemory_unmap_resource(xenforeignmemory_handle *fmem,
 					       xenforeignmemory_resource_handle *fres)
 {
-	return fres ? refuse(fmem) : 0;
+	(void)fmem;
+	if (fres)
+		munmap(fres->at, SIM_PAGE_SIZE);
+	free(fres);
+	return 0;
 }
 
 SIM_EXPORT int xenforeignmemory_resource_size(xenforeignmemory_handle *fmem, domid_t domid,
