@@ -319,6 +319,8 @@ int vg_device_set_queue(struct vg_device *dev, uint32_t index, const struct vg_q
 		.device_addr = setup->device_addr,
 		.indirect = dev->features & VG_F_INDIRECT_DESC,
 		.event_idx = dev->features & VG_F_EVENT_IDX,
+		.log = setup->log,
+		.resume = setup->resume,
 	};
 	int ret;
 
@@ -336,4 +338,28 @@ int vg_device_set_queue(struct vg_device *dev, uint32_t index, const struct vg_q
 	dev->setup[index] = *setup;
 	dev->live |= UINT32_C(1) << index;
 	return 0;
+}
+
+int vg_device_unset_queue(struct vg_device *dev, uint32_t index)
+{
+	uint32_t bit;
+
+	if (index >= dev->num_queues)
+		return -EINVAL;
+	if (dev->status & VG_STATUS_DRIVER_OK)
+		return -EBUSY;
+	bit = UINT32_C(1) << index;
+	if (dev->live & bit) {
+		vg_vq_destroy(dev->vq[index]);
+		dev->vq[index] = NULL;
+		dev->setup[index] = (struct vg_queue_setup){0};
+		dev->live &= ~bit;
+	}
+	return 0;
+}
+
+void vg_device_abandon(struct vg_device *dev)
+{
+	for (uint32_t work = dev->live; work; work &= work - 1)
+		vg_vq_abandon(dev->vq[__builtin_ctz(work)]);
 }

@@ -2,6 +2,7 @@
 /* Making and ending a split virtqueue. All of it cold. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "virtqueue/split.h"
 
@@ -46,6 +47,36 @@ static int make_elements(struct vg_virtqueue *vq, uint16_t count)
 	return 0;
 }
 
+/*
+ * Where the earlier process stopped. It marks heads as it takes them, in the ring's order, and
+ * clears them after they are in the used ring: so what was used since the log was up to date is
+ * not in flight, and what then is in flight was taken.
+ */
+static int resume(struct vg_virtqueue *vq)
+{
+	struct vg_vq_log *log = vq->log;
+	uint16_t used = vg_guest_load16_acquire(&vq->used->idx);
+
+	if ((uint16_t)(used - log->used) > vq->size)
+		return -EPROTO;
+	for (uint16_t i = log->used; i != used; i++) {
+		uint32_t head = vg_guest_load32(&vq->used->ring[i & (vq->size - 1)].id);
+
+		if (head < vq->size)
+			vq_log_inflight(log, (uint16_t)head, 0);
+	}
+	__atomic_store_n(&log->used, used, __ATOMIC_RELEASE);
+	vq->redo = calloc(vq->size, sizeof(*vq->redo));
+	if (!vq->redo)
+		return -ENOMEM;
+	for (uint16_t head = 0; head < vq->size; head++)
+		if (log->inflight[head])
+			vq->redo[vq->num_redo++] = head;
+	vq->used_idx = used;
+	vq->last_avail = (uint16_t)(used + vq->num_redo);
+	return 0;
+}
+
 int vg_vq_create(const struct vg_vq_config *config, struct vg_virtqueue **out)
 {
 	uint16_t count = config->max_inflight;
@@ -68,6 +99,13 @@ int vg_vq_create(const struct vg_vq_config *config, struct vg_virtqueue **out)
 	ret = make_elements(vq, count);
 	if (!ret)
 		ret = pin_rings(vq, config);
+	if (!ret && config->log) {
+		vq->log = config->log;
+		if (config->resume)
+			ret = resume(vq);
+		else
+			memset(vq->log, 0, sizeof(*vq->log));
+	}
 	if (ret)
 		goto out;
 	*out = vq;
@@ -87,6 +125,7 @@ void vg_vq_destroy(struct vg_virtqueue *vq)
 	free(vq->free_elem);
 	free(vq->done);
 	free(vq->table);
+	free(vq->redo);
 	free(vq);
 }
 

@@ -196,6 +196,40 @@ static unsigned int open_elements(struct vg_virtqueue *vq, struct vg_element **e
 	return good;
 }
 
+/* From here on the elements are in flight, also for a later process. */
+static __attribute__((noinline)) void log_taken(struct vg_virtqueue *vq,
+						struct vg_element *const *elems, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		vq_log_inflight(vq->log, elems[i]->head, 1);
+}
+
+/* What was in flight when an earlier process ended, by the same rules as what is available now. */
+static __attribute__((cold)) int pop_redo(struct vg_virtqueue *vq, struct vg_element **elems)
+{
+	struct vg_element *elem = vq->free_elem[vq->num_free - 1];
+	uint16_t head = vq->redo[vq->num_redo - 1];
+	int ret = parse_chain(vq, elem, head);
+
+	if (ret == -EPROTO)
+		return ret;
+	if (ret == -EAGAIN) {
+		vq->throttled = true;
+		return 0;
+	}
+	elem->chain_error = ret;
+	elem->on_error = -1;
+	elem->head = head;
+	elems[0] = elem;
+	if (vq->waiting && !parse_tables(vq, elems, 1))
+		return -EPROTO;
+	if (!open_elements(vq, elems, 1))
+		return 0;
+	vq->num_redo--;
+	vq->num_free--;
+	return 1;
+}
+
 int vg_vq_pop(struct vg_virtqueue *vq, struct vg_element **elems, unsigned int max)
 {
 	unsigned int n = 0;
@@ -209,6 +243,8 @@ int vg_vq_pop(struct vg_virtqueue *vq, struct vg_element **elems, unsigned int m
 		max = VQ_BATCH;
 	if (!max)
 		return 0;
+	if (__builtin_expect(vq->num_redo, 0))
+		return pop_redo(vq, elems);
 	avail = available(vq);
 	if (avail <= 0)
 		return avail;
@@ -242,6 +278,8 @@ int vg_vq_pop(struct vg_virtqueue *vq, struct vg_element **elems, unsigned int m
 	if (!n)
 		return vq->broken ? -EPROTO : 0;
 	n = open_elements(vq, elems, n);
+	if (vq->log)
+		log_taken(vq, elems, n);
 	vq->last_avail = (uint16_t)(vq->last_avail + n);
 	vq->num_free = (uint16_t)(vq->num_free - n);
 	return (int)n;
@@ -283,6 +321,34 @@ static __attribute__((cold)) void write_on_error(struct vg_virtqueue *vq,
 		vg_view_write(vq->view, last->addr + last->len - 1, &byte, 1);
 }
 
+/* What the driver can see of these completions it can see now. */
+static __attribute__((noinline)) void log_used(struct vg_virtqueue *vq, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		vq_log_inflight(vq->log, vq->done[i]->head, 0);
+	__atomic_store_n(&vq->log->used, vq->used_idx, __ATOMIC_RELEASE);
+}
+
+void vg_vq_abandon(struct vg_virtqueue *vq)
+{
+	vq->abandoned = true;
+}
+
+/* Lets go of completions that nobody waits for. */
+static __attribute__((cold)) void drop_done(struct vg_virtqueue *vq)
+{
+	static const uint32_t nothing;
+
+	for (unsigned int i = 0; i < vq->num_done; i++) {
+		struct vg_request *req = &vq->done[i]->req;
+
+		vg_view_close(vq->view, &req, &nothing, 1);
+		vq->free_elem[vq->num_free++] = vq->done[i];
+	}
+	vq->num_done = 0;
+	vq->throttled = false;
+}
+
 bool vg_vq_flush(struct vg_virtqueue *vq)
 {
 	struct vg_request *req[VQ_BATCH];
@@ -292,6 +358,10 @@ bool vg_vq_flush(struct vg_virtqueue *vq)
 
 	if (!n)
 		return false;
+	if (__builtin_expect(vq->abandoned, 0)) {
+		drop_done(vq);
+		return false;
+	}
 	for (unsigned int first = 0; first < n; first += VQ_BATCH) {
 		unsigned int part = n - first < VQ_BATCH ? n - first : VQ_BATCH;
 
@@ -314,9 +384,11 @@ bool vg_vq_flush(struct vg_virtqueue *vq)
 		vq->used_idx++;
 		vq->free_elem[vq->num_free++] = elem;
 	}
+	vg_guest_store16_release(&vq->used->idx, vq->used_idx);
+	if (vq->log)
+		log_used(vq, n);
 	vq->num_done = 0;
 	vq->throttled = false;
-	vg_guest_store16_release(&vq->used->idx, vq->used_idx);
 	return wants_notify(vq, from, vq->used_idx);
 }
 
@@ -348,7 +420,7 @@ bool vg_vq_has_work(const struct vg_virtqueue *vq)
 	bool stuck = vq->throttled && vq->num_free < vq->num_elems;
 
 	return !vq->broken && !stuck && vq->num_free &&
-	       vg_guest_load16_acquire(&vq->avail->idx) != vq->last_avail;
+	       (vq->num_redo || vg_guest_load16_acquire(&vq->avail->idx) != vq->last_avail);
 }
 
 unsigned int vg_vq_inflight(const struct vg_virtqueue *vq)

@@ -33,6 +33,12 @@ struct split_used {
 
 #define AVAIL_EVENT(vq) ((uint16_t VG_GUEST *)(uintptr_t) & (vq)->used->ring[(vq)->size])
 
+/* A later process is to see these stores in this order, whenever this one ends. */
+static inline void vq_log_inflight(struct vg_vq_log *log, uint16_t head, uint8_t value)
+{
+	__atomic_store_n(&log->inflight[head], value, __ATOMIC_RELEASE);
+}
+
 /* Elements handled between two looks at the other end; bounds the arrays on the stack. */
 #define VQ_BATCH 64
 
@@ -49,6 +55,7 @@ struct vg_virtqueue {
 	uint16_t last_avail, used_idx;
 	bool indirect, event_idx;
 	bool throttled; /* the next request waits for one in flight to close */
+	bool abandoned; /* nothing reaches the guest any more */
 
 	uint16_t num_free, num_done, num_elems;
 	struct vg_element **free_elem; /* a stack: what was used last is in the cache */
@@ -59,6 +66,12 @@ struct vg_virtqueue {
 	 * and the one being walked. */
 	struct split_desc (*table)[VG_REQUEST_SEGMENTS];
 	uint16_t waiting; /* of them: noted, still to be fetched */
+
+	/* Of a queue that can be resumed, else NULL; and what is to be done again, taken before the
+	 * available ring. */
+	struct vg_vq_log *log;
+	uint16_t *redo;
+	uint16_t num_redo;
 
 	struct vg_pin pin[3]; /* descriptor, driver, device area */
 };

@@ -135,6 +135,8 @@ struct vg_queue_setup {
 	uint32_t max_size;
 	uint32_t size; /* 0: not set up */
 	uint64_t desc_addr, driver_addr, device_addr;
+	struct vg_vq_log *log; /* see struct vg_vq_config */
+	bool resume;
 };
 int vg_device_get_queue(const struct vg_device *dev, uint32_t index, struct vg_queue_setup *setup);
 /*
@@ -143,6 +145,16 @@ int vg_device_get_queue(const struct vg_device *dev, uint32_t index, struct vg_q
  * broken or stopped; other errors as vg_vq_create().
  */
 int vg_device_set_queue(struct vg_device *dev, uint32_t index, const struct vg_queue_setup *setup);
+
+/* Ends queue @index as long as the device has not been started. -EINVAL; -EBUSY it has. */
+int vg_device_unset_queue(struct vg_device *dev, uint32_t index);
+
+/*
+ * A reset has waited for too long, and the driver is told that it is over: what is in flight no
+ * longer reaches the guest, as far as that is ours to decide. The device stays unusable
+ * (DEVICE_NEEDS_RESET) until it has come to an end.
+ */
+void vg_device_abandon(struct vg_device *dev);
 
 /* Queue @index (or all, with VG_ALL_QUEUES) may have work. */
 #define VG_ALL_QUEUES UINT32_MAX

@@ -24,6 +24,17 @@
 
 struct vg_virtqueue;
 
+/*
+ * What lets a later process go on with a queue that this one leaves at any instruction: memory of
+ * the caller's that outlives the process, zero for a queue that begins. The ring itself tells the
+ * rest: as many heads were taken as were used and are in flight.
+ */
+struct vg_vq_log {
+	uint16_t used; /* up to this used index inflight[] is up to date */
+	uint16_t pad;
+	uint8_t inflight[VG_VQ_MAX_SIZE]; /* by head: taken, and perhaps not in the used ring */
+};
+
 struct vg_vq_config {
 	struct vg_view *view;  /* borrowed: outlives the queue */
 	uint16_t size;         /* power of two, 2 to VG_VQ_MAX_SIZE */
@@ -33,6 +44,8 @@ struct vg_vq_config {
 	bool indirect;         /* VIRTIO_F_INDIRECT_DESC negotiated */
 	bool event_idx;        /* VIRTIO_F_EVENT_IDX negotiated */
 	uint16_t max_inflight; /* requests popped and not completed; 0: the ring's size */
+	struct vg_vq_log *log; /* borrowed, may be NULL: the queue cannot be resumed */
+	bool resume;           /* go on where the log and the ring say */
 };
 
 /* One element of the queue: a descriptor chain, popped and not yet completed. It stays the queue's.
@@ -57,8 +70,8 @@ struct vg_element {
 
 /*
  * Maps the rings. *out is the caller's, to be destroyed. -EINVAL size or alignment; -EFAULT,
- * -EACCES, -EDQUOT the rings cannot be reached (see vg_view_pin()); -ENOMEM. Blocks for the
- * hypercall.
+ * -EACCES, -EDQUOT the rings cannot be reached (see vg_view_pin()); -EPROTO log and ring do not fit
+ * each other; -ENOMEM. Blocks for the hypercall.
  */
 int vg_vq_create(const struct vg_vq_config *config, struct vg_virtqueue **out);
 /* No element may be in flight. NULL is allowed. */
@@ -89,6 +102,12 @@ void vg_vq_disable_notify(struct vg_virtqueue *vq);
 bool vg_vq_enable_notify(struct vg_virtqueue *vq);
 /* One fetch of the available index. False when the queue is broken or at its in-flight limit. */
 bool vg_vq_has_work(const struct vg_virtqueue *vq);
+
+/*
+ * The driver does not wait for what is in flight any more and may have given its memory another
+ * use: from now on no completion reaches the guest, neither data nor used ring.
+ */
+void vg_vq_abandon(struct vg_virtqueue *vq);
 
 /* Popped and not yet flushed. */
 unsigned int vg_vq_inflight(const struct vg_virtqueue *vq);
