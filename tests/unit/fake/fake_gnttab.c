@@ -69,6 +69,7 @@ void fake_xen_reset(void)
 		exit(1);
 	}
 	fake_evtchn_reset();
+	fake_dm_reset();
 }
 
 bool fake_xen_clean(void)

@@ -7,5 +7,6 @@
 /* 0, or the error that the next call of @op is to have. */
 int fake_fault(enum fake_op op);
 void fake_evtchn_reset(void);
+void fake_dm_reset(void);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <vgrant/dm.h>
 #include <vgrant/xen.h>
 
 #define FAKE_DOMID 7
@@ -20,6 +21,10 @@ enum fake_op {
 	FAKE_COPY, /* the status of one piece */
 	FAKE_BIND,
 	FAKE_NOTIFY,
+	FAKE_CREATE,
+	FAKE_ENABLE,
+	FAKE_RANGE,
+	FAKE_PAGE,
 	FAKE_OPS,
 };
 
@@ -50,5 +55,19 @@ unsigned int fake_notified(uint32_t remote_port);
 void fake_offer_port(uint32_t remote_port);
 /* The driver notifies through its @remote_port: it becomes pending at the device. */
 void fake_raise(uint32_t remote_port);
+
+/* ---- device models ---- */
+
+#define FAKE_SERVERS 4
+#define FAKE_RANGES  80
+
+/* fake_xen_reset() makes it one of two vCPUs without servers. */
+struct vg_dm *fake_dm(void);
+/* The page of requests of server @id, as Xen sees it. */
+void *fake_dm_page(uint16_t id);
+void fake_dm_vcpus(unsigned int vcpus);
+bool fake_dm_server(uint16_t id); /* there and enabled */
+bool fake_dm_range(uint16_t id, uint64_t start);
+bool fake_dm_mapped(void);
 
 #endif
