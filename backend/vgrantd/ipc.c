@@ -23,13 +23,18 @@ static size_t record_size(uint32_t type)
 	case VG_IPC_ATTACH:
 		return HEAD + sizeof(struct vg_ipc_attach);
 	case VG_IPC_DETACH:
+	case VG_IPC_LEAVE:
+	case VG_IPC_STATE:
 	case VG_IPC_SHUTDOWN:
 	case VG_IPC_DETACHED:
 		return HEAD;
+	case VG_IPC_PORT:
+		return HEAD + sizeof(uint32_t);
 	case VG_IPC_GET_STATS:
 		return HEAD + sizeof(uint64_t);
 	case VG_IPC_ATTACHED:
 	case VG_IPC_FAILED:
+	case VG_IPC_BOUND:
 		return HEAD + sizeof(struct vg_ipc_result);
 	case VG_IPC_STATS:
 		return HEAD + sizeof(struct vg_ipc_stats);
@@ -89,11 +94,19 @@ static bool stat_name_ok(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
 }
 
+static bool bus_ok(const struct vg_ipc_attach *attach)
+{
+	return attach->bus == VG_IPC_BUS_MSG ||
+	       (attach->bus == VG_IPC_BUS_MMIO && attach->base &&
+		(attach->irq_kind == VG_IPC_IRQ_EVTCHN || attach->irq_kind == VG_IPC_IRQ_SPI ||
+		 attach->irq_kind == VG_IPC_IRQ_ISA));
+}
+
 static bool attach_ok(const struct vg_ipc_msg *msg, bool has_fd)
 {
 	const struct vg_ipc_attach *attach = &msg->u.attach;
 
-	return msg->device && attach->kind == VG_IPC_KIND_BLK &&
+	return msg->device && attach->kind == VG_IPC_KIND_BLK && bus_ok(attach) &&
 	       has_fd == (attach->engine == VG_IPC_ENGINE_FILE) &&
 	       (attach->engine == VG_IPC_ENGINE_FILE || attach->engine == VG_IPC_ENGINE_NULL) &&
 	       terminated(attach->label, sizeof(attach->label)) &&
@@ -117,11 +130,12 @@ static bool record_ok(const struct vg_ipc_msg *msg, size_t size, bool has_fd)
 		return false;
 	if (msg->type == VG_IPC_ATTACH)
 		return attach_ok(msg, has_fd);
-	if (has_fd)
+	if (has_fd != (msg->type == VG_IPC_STATE))
 		return false;
 	switch (msg->type) {
 	case VG_IPC_ATTACHED:
 	case VG_IPC_FAILED:
+	case VG_IPC_BOUND:
 		return msg->device && msg->u.result.error <= 0 &&
 		       terminated(msg->u.result.words, sizeof(msg->u.result.words));
 	case VG_IPC_STATS:

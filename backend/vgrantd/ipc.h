@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What supervisor and worker say to each other, over one SOCK_SEQPACKET socket a worker. Records
- * have a fixed size for each type; a file descriptor travels with VG_IPC_ATTACH and with nothing
- * else. Both ends are of one build, so nothing is marshalled. The receiver checks every record all
- * the same: a worker has a guest's bytes in its hands and may have been taken over.
+ * have a fixed size for each type; a file descriptor travels with VG_IPC_ATTACH and VG_IPC_STATE,
+ * and with nothing else. Both ends are of one build, so nothing is marshalled. The receiver checks
+ * every record all the same: a worker has a guest's bytes in its hands and may have been taken
+ * over.
  *
  * A device's life, seen by the supervisor:
  *
@@ -11,6 +12,13 @@
  *                  <- ATTACHED, error, words     it came to nothing; the id is forgotten
  *   DETACH ->      <- DETACHED                   drained, unmapped, unbound, image closed
  *                  <- FAILED, words              the same, but of the worker's own accord
+ *
+ *
+ * With virtio-mmio besides:
+ *
+ *   STATE ->                                     before ATTACH: where its registers are kept
+ *   LEAVE ->       <- DETACHED                   as DETACH, but for a later worker to go on
+ *   PORT ->        <- BOUND, error, words        the event channel of its interrupt; 0: none
  *
  * DETACH and FAILED may cross: a worker that gets DETACH for an id that it does not know answers
  * DETACHED; a supervisor ignores a DETACHED for an id that it has forgotten. SHUTDOWN lets go of
@@ -34,11 +42,15 @@ enum vg_ipc_type {
 	VG_IPC_DETACH,
 	VG_IPC_GET_STATS,
 	VG_IPC_SHUTDOWN,
+	VG_IPC_STATE,
+	VG_IPC_LEAVE,
+	VG_IPC_PORT,
 	/* worker to supervisor */
 	VG_IPC_ATTACHED,
 	VG_IPC_DETACHED,
 	VG_IPC_FAILED,
 	VG_IPC_STATS,
+	VG_IPC_BOUND,
 };
 
 enum vg_ipc_kind {
@@ -50,11 +62,31 @@ enum vg_ipc_engine {
 	VG_IPC_ENGINE_NULL,     /* no descriptor; null_size bytes of nothing */
 };
 
+enum vg_ipc_bus {
+	VG_IPC_BUS_MSG = 1, /* virtio-msg over Xen */
+	VG_IPC_BUS_MMIO,    /* virtio-mmio over IOREQ */
+};
+
+/* How a driver of virtio-mmio is interrupted. */
+enum vg_ipc_irq {
+	VG_IPC_IRQ_EVTCHN = 1, /* by an event channel: VG_IPC_PORT */
+	VG_IPC_IRQ_SPI,        /* Arm */
+	VG_IPC_IRQ_ISA,        /* x86 HVM */
+};
+
 struct vg_ipc_attach {
 	uint32_t kind;   /* enum vg_ipc_kind */
+	uint32_t bus;    /* enum vg_ipc_bus */
 	uint32_t engine; /* enum vg_ipc_engine */
+	/* virtio-msg */
 	uint32_t control_ref;
 	uint32_t remote_port;
+	/* virtio-mmio */
+	uint32_t irq_kind; /* enum vg_ipc_irq */
+	uint32_t irq;
+	uint32_t ioreq; /* IOREQ server of an earlier worker, or VG_IOREQ_NONE */
+	uint64_t base;  /* guest-physical address of the registers */
+
 	uint32_t queues; /* 1 to VG_DEVICE_MAX_QUEUES */
 	uint32_t read_only;
 	uint64_t null_size;             /* bytes, for VG_IPC_ENGINE_NULL */
@@ -63,9 +95,10 @@ struct vg_ipc_attach {
 	char pad[3];
 };
 
-/* VG_IPC_ATTACHED and VG_IPC_FAILED. */
+/* VG_IPC_ATTACHED, VG_IPC_FAILED and VG_IPC_BOUND. */
 struct vg_ipc_result {
-	int32_t error; /* 0, or negative errno */
+	int32_t error;  /* 0, or negative errno */
+	uint32_t ioreq; /* VG_IPC_ATTACHED with virtio-mmio: the IOREQ server */
 	/* One line for people, for the log and the node vgrant-error; empty when error is 0. */
 	char words[VG_IPC_WORDS_MAX];
 };
@@ -91,6 +124,7 @@ struct vg_ipc_msg {
 		struct vg_ipc_result result;
 		struct vg_ipc_stats stats; /* VG_IPC_GET_STATS sends no more than the cookie */
 		uint64_t cookie;
+		uint32_t port; /* VG_IPC_PORT: the guest's */
 	} u;
 };
 

@@ -55,6 +55,8 @@ static void take_events(struct worker *w)
 			break;
 		w->stats.events++;
 		vg_evtchn_unmask(w->evtchn, port);
+		if (w->ioreq && vg_ioreq_event(w->ioreq, port))
+			continue;
 		for (struct served *s = w->served; s; s = s->next)
 			if (s->conn && vg_xenbus_conn_event(s->conn, port))
 				break;
@@ -67,12 +69,16 @@ static bool serve_connections(struct worker *w, uint64_t now_ms)
 	bool more = false;
 
 	for (struct served *s = w->served; s; s = s->next) {
-		int ret = s->ending ? 0 : vg_xenbus_conn_service(s->conn, now_ms);
+		int ret = s->ending || !s->conn ? 0 : vg_xenbus_conn_service(s->conn, now_ms);
 
+		if (s->mmio)
+			vg_mmio_service(s->mmio, now_ms);
 		if (ret < 0)
 			worker_fail(w, s, "its control page breaks the protocol");
 		more |= ret > 0;
 	}
+	if (w->ioreq)
+		vg_ioreq_service(w->ioreq, now_ms);
 	return more;
 }
 
@@ -116,10 +122,12 @@ static bool look(struct worker *w, int timeout_ms, uint64_t *now)
 
 static int sleep_timeout(const struct worker *w, uint64_t now_ms)
 {
-	int timeout = -1;
+	int timeout = w->ioreq ? vg_ioreq_timeout(w->ioreq, now_ms) : -1;
 
 	for (struct served *s = w->served; s; s = s->next) {
-		int t = s->ending ? -1 : vg_xenbus_conn_timeout(s->conn, now_ms);
+		int t = s->mmio     ? vg_mmio_timeout(s->mmio, now_ms)
+			: s->ending ? -1
+				    : vg_xenbus_conn_timeout(s->conn, now_ms);
 
 		if (vg_view_copy_slots(s->view) && (t < 0 || t > TRIM_MS))
 			t = TRIM_MS;
@@ -132,7 +140,8 @@ static int sleep_timeout(const struct worker *w, uint64_t now_ms)
 /* One turn. True when something was done or is left to do. */
 static bool turn(struct worker *w)
 {
-	bool busy = false;
+	/* A vCPU waits for each of these, so they do not wait for epoll. */
+	bool busy = w->ioreq && vg_ioreq_poll(w->ioreq);
 
 	for (struct served *s = w->served; s; s = s->next)
 		if (!s->ending)

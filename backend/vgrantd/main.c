@@ -30,6 +30,7 @@
 /* 64 KiB of data, and the header and status that a request has besides: see bench/cost-model.md. */
 #define COPY_MAX     (65536 + 4096)
 #define COPY_MAX_MAX (1 << 20)
+#define STATE_DIR    "/run/vgrantd"
 
 /* One write for a line: workers write to the same place. */
 static void emit(void *opaque, enum vg_log_level level, const char *fmt, va_list ap)
@@ -60,6 +61,12 @@ static void usage(FILE *out)
 	      "  --poll-us N      poll for so many microseconds before sleeping (default 0)\n"
 	      "  --copy-max N     copy what a request has outside regions up to so many bytes,\n"
 	      "                   map what is larger (default 69632; 0 maps all)\n"
+	      "  --bus auto|msg|mmio\n"
+	      "                   how devices are reached whose directory in xenstore does not\n"
+	      "                   say: by virtio-mmio where they have an address (auto), by\n"
+	      "                   virtio-msg (msg), by virtio-mmio (mmio); read vgrantd(8) first\n"
+	      "  --state-dir DIR  where virtio-mmio devices are kept while vgrantd restarts\n"
+	      "                   (default /run/vgrantd)\n"
 	      "  --register-regions\n"
 	      "                   have io_uring pin granted regions once; read vgrantd(8) first\n"
 	      "  --verbose        say more\n"
@@ -91,6 +98,8 @@ enum {
 	OPT_TOTAL_PAGES,
 	OPT_POLL_US,
 	OPT_COPY_MAX,
+	OPT_BUS,
+	OPT_STATE_DIR,
 	OPT_REGISTER_REGIONS,
 	OPT_VERBOSE,
 	OPT_HELP,
@@ -107,6 +116,8 @@ static const struct option long_options[] = {
 	{"total-pages", required_argument, NULL, OPT_TOTAL_PAGES},
 	{"poll-us", required_argument, NULL, OPT_POLL_US},
 	{"copy-max", required_argument, NULL, OPT_COPY_MAX},
+	{"bus", required_argument, NULL, OPT_BUS},
+	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
 	{"register-regions", no_argument, NULL, OPT_REGISTER_REGIONS},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -171,6 +182,21 @@ static int take_number(struct command_line *cmd, int option, const char *text)
 	}
 }
 
+static int take_bus(struct command_line *cmd, const char *text)
+{
+	static const char *const names[] = {[VGRANTD_BUS_AUTO] = "auto",
+					    [VGRANTD_BUS_MSG] = "msg",
+					    [VGRANTD_BUS_MMIO] = "mmio"};
+
+	for (enum vgrantd_bus bus = VGRANTD_BUS_AUTO; bus <= VGRANTD_BUS_MMIO; bus++) {
+		if (!strcmp(text, names[bus])) {
+			cmd->options.bus = bus;
+			return 0;
+		}
+	}
+	return bad_usage("bus", text, "not one of auto, msg, mmio");
+}
+
 /* Returns 0, with cmd->done when there is nothing left to do, or EXIT_USAGE. */
 static int parse(int argc, char **argv, struct command_line *cmd)
 {
@@ -183,6 +209,14 @@ static int parse(int argc, char **argv, struct command_line *cmd)
 			break;
 		case OPT_REGISTER_REGIONS:
 			cmd->options.register_regions = true;
+			break;
+		case OPT_BUS:
+			rc = take_bus(cmd, optarg);
+			break;
+		case OPT_STATE_DIR:
+			cmd->options.state_dir = optarg;
+			if (optarg[0] != '/')
+				rc = bad_usage("state-dir", optarg, "not an absolute path");
 			break;
 		case OPT_WORKER:
 			cmd->worker = true;
@@ -240,7 +274,8 @@ int main(int argc, char **argv)
 		.options = {.max_pages = MAX_PAGES,
 			    .total_pages = TOTAL_PAGES,
 			    .poll_us = POLL_US,
-			    .copy_max = COPY_MAX},
+			    .copy_max = COPY_MAX,
+			    .state_dir = STATE_DIR},
 	};
 	enum vg_log_level level;
 	struct vg_log log = {.emit = emit, .opaque = &level};

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <vgrant/mmio.h>
+
 #include "supervisor.h"
 #include "text.h"
 #include "workers.h"
@@ -76,6 +78,7 @@ struct vgd_node *vgd_node_get(struct vgd_supervisor *sup, const char *kind, uint
 	snprintf(node->token, sizeof(node->token), "f/%.11s/%u/%" PRIu32, kind, domid, devid);
 	snprintf(node->label, sizeof(node->label), "dom%u %" PRIu32, domid, devid);
 	node->image = -1;
+	node->ioreq = VG_IOREQ_NONE;
 	node->deadline_ms = VGD_NEVER;
 	vgd_retry_over(&node->state_retry);
 	vgd_retry_over(&node->publish_retry);
@@ -85,25 +88,17 @@ struct vgd_node *vgd_node_get(struct vgd_supervisor *sup, const char *kind, uint
 	return node;
 }
 
-static void close_image(struct vgd_node *node)
-{
-	if (node->image >= 0)
-		close(node->image);
-	node->image = -1;
-	node->has_image = false;
-}
-
 void vgd_node_free(struct vgd_node *node)
 {
 	if (!node)
 		return;
 	if (node->watching)
 		vg_store_unwatch(node->sup->store, node->front_state, node->token);
-	close_image(node);
+	vgd_node_close_image(node);
 	free(node);
 }
 
-static void enter(struct vgd_node *node, enum vgd_phase phase, uint64_t wait_ms)
+void vgd_node_enter(struct vgd_node *node, enum vgd_phase phase, uint64_t wait_ms)
 {
 	node->phase = phase;
 	node->deadline_ms = wait_ms == VGD_NEVER ? VGD_NEVER : node->sup->now_ms + wait_ms;
@@ -112,13 +107,13 @@ static void enter(struct vgd_node *node, enum vgd_phase phase, uint64_t wait_ms)
 /* State 6, and the directory stays: the frontend may come again. */
 static void closed(struct vgd_node *node)
 {
-	close_image(node);
+	vgd_node_close_image(node);
 	vgd_node_set_state(node, VG_XENBUS_CLOSED);
-	enter(node, VGD_CLOSED, VGD_NEVER);
+	vgd_node_enter(node, VGD_CLOSED, VGD_NEVER);
 }
 
 /* The device cannot be served as the directories are. */
-static void refuse(struct vgd_node *node, const char *words)
+void vgd_node_refuse(struct vgd_node *node, const char *words)
 {
 	vgd_node_log(node, VG_LOG_WARN, "refused: %s", words);
 	vgd_node_set_error(node, words);
@@ -147,44 +142,6 @@ static bool watch_front(struct vgd_node *node, char *words, size_t words_size)
 	return false;
 }
 
-/* Another device of ours that has the image, where one of the two writes. */
-static const struct vgd_node *image_user(const struct vgd_node *node, const struct vgd_image_id *id)
-{
-	const struct vgd_node *other;
-
-	for (other = node->sup->nodes; other; other = other->next) {
-		if (other != node && other->has_image && vgd_image_same(&other->image_id, id) &&
-		    !(other->config.read_only && node->config.read_only))
-			return other;
-	}
-	return NULL;
-}
-
-static int open_image(struct vgd_node *node, char *words, size_t words_size)
-{
-	const struct vgd_node *other;
-	struct vgd_image_id id;
-	int fd;
-
-	if (vgd_image_identify(node->config.image, &id))
-		memset(&id, 0, sizeof(id)); /* opening it says what is wrong */
-	other = image_user(node, &id);
-	if (other) {
-		snprintf(words, words_size, "image %.120s is already served to %s%s",
-			 node->config.image, other->label,
-			 other->config.read_only ? ": attach this one read-only too"
-						 : " read-write");
-		return -EBUSY;
-	}
-	fd = vgd_image_open(node->config.image, node->config.read_only, &node->image_id, words,
-			    words_size);
-	if (fd < 0)
-		return fd;
-	node->image = fd;
-	node->has_image = true;
-	return 0;
-}
-
 static void opening(struct vgd_node *node)
 {
 	char words[VGD_WORDS_MAX];
@@ -194,15 +151,20 @@ static void opening(struct vgd_node *node)
 	if (now < node->not_before_ms)
 		return;
 	if (node->config.engine == VG_IPC_ENGINE_FILE)
-		rc = open_image(node, words, sizeof(words));
+		rc = vgd_node_open_image(node, words, sizeof(words));
 	if (rc == -EAGAIN && now < node->deadline_ms) {
 		node->not_before_ms = now + LOCK_RETRY_MS;
 		return;
 	}
 	if (rc) {
-		refuse(node, words);
+		vgd_node_refuse(node, words);
 		if (rc == -EAGAIN) /* in use, and perhaps not for ever */
 			vgd_retry_later(node, &node->publish_retry);
+		return;
+	}
+	if (node->config.bus == VG_IPC_BUS_MMIO) {
+		vgd_node_enter(node, VGD_WAIT, VGD_NEVER);
+		vgd_mmio_attach(node);
 		return;
 	}
 	rc = vgd_node_publish(node);
@@ -212,7 +174,7 @@ static void opening(struct vgd_node *node)
 			vgd_retry_later(node, &node->publish_retry);
 		return;
 	}
-	enter(node, VGD_WAIT, VGD_NEVER);
+	vgd_node_enter(node, VGD_WAIT, VGD_NEVER);
 	vgd_node_log(node, VG_LOG_INFO, "offered: %s%s, waiting for the guest's driver",
 		     node->config.engine == VG_IPC_ENGINE_FILE ? node->config.image
 							       : "the engine null",
@@ -228,19 +190,37 @@ static void begin(struct vgd_node *node)
 	node->reopen = false;
 	vgd_retry_over(&node->state_retry);
 	if (vgd_config_read(node, &node->config, words, sizeof(words))) {
-		refuse(node, words);
+		vgd_node_refuse(node, words);
 		return;
 	}
-	enter(node, VGD_OPENING, LOCK_WAIT_MS);
+	vgd_node_enter(node, VGD_OPENING, LOCK_WAIT_MS);
 	opening(node);
 }
 
-static int read_front(struct vgd_node *node, const char *key, uint32_t *value)
+int vgd_node_read_front(struct vgd_node *node, const char *key, uint32_t *value)
 {
 	char path[VG_STORE_PATH_MAX];
 	int rc = vg_store_path(path, "%s/%s", node->front, key);
 
 	return rc ? rc : vg_store_read_u32(node->sup->store, path, UINT32_MAX, value);
+}
+
+void vgd_node_send_attach(struct vgd_node *node, struct vg_ipc_msg *msg)
+{
+	struct vg_ipc_attach *attach = &msg->u.attach;
+
+	attach->kind = VG_IPC_KIND_BLK;
+	attach->engine = node->config.engine;
+	attach->queues = node->config.queues;
+	attach->read_only = node->config.read_only;
+	attach->null_size = node->config.null_size;
+	memcpy(attach->label, node->label, sizeof(attach->label));
+	snprintf(attach->serial, sizeof(attach->serial), "vgrant-%" PRIu32, node->devid);
+	vgd_worker_send(node->sup, node->worker, msg, node->image);
+	/* From here on the lock is as long-lived as the worker's use of the image. */
+	if (node->image >= 0)
+		close(node->image);
+	node->image = -1;
 }
 
 /* State 3: the frontend has written its keys, which are read here and nowhere else. */
@@ -254,46 +234,38 @@ static void attach(struct vgd_node *node)
 	/* The end of a worker marks this node. */
 	if (vgd_worker_wait(node->sup, node->domid))
 		return;
-	if (read_front(node, VG_KEY_VERSION, &version) || version != VG_XENBUS_VERSION) {
-		refuse(node, "the guest's driver speaks no version of vgrant that vgrantd knows: "
-			     "its " VG_KEY_VERSION " is not 1");
+	if (vgd_node_read_front(node, VG_KEY_VERSION, &version) || version != VG_XENBUS_VERSION) {
+		vgd_node_refuse(
+			node, "the guest's driver speaks no version of vgrant that vgrantd knows: "
+			      "its " VG_KEY_VERSION " is not 1");
 		return;
 	}
-	if (read_front(node, VG_KEY_CONTROL_REF, &attach->control_ref) ||
-	    read_front(node, VG_KEY_EVENT_CHANNEL, &attach->remote_port)) {
-		refuse(node, "the guest's driver wrote no proper " VG_KEY_CONTROL_REF
-			     " and " VG_KEY_EVENT_CHANNEL " before its state 3");
+	if (vgd_node_read_front(node, VG_KEY_CONTROL_REF, &attach->control_ref) ||
+	    vgd_node_read_front(node, VG_KEY_EVENT_CHANNEL, &attach->remote_port)) {
+		vgd_node_refuse(node, "the guest's driver wrote no proper " VG_KEY_CONTROL_REF
+				      " and " VG_KEY_EVENT_CHANNEL " before its state 3");
 		return;
 	}
 	node->worker = vgd_worker_get(node->sup, node->domid, words, sizeof(words));
 	if (!node->worker) {
-		refuse(node, words);
+		vgd_node_refuse(node, words);
 		return;
 	}
 	node->device = node->sup->next_device++;
 	msg.device = node->device;
-	attach->kind = VG_IPC_KIND_BLK;
-	attach->engine = node->config.engine;
-	attach->queues = node->config.queues;
-	attach->read_only = node->config.read_only;
-	attach->null_size = node->config.null_size;
-	memcpy(attach->label, node->label, sizeof(attach->label));
-	snprintf(attach->serial, sizeof(attach->serial), "vgrant-%" PRIu32, node->devid);
-	vgd_worker_send(node->sup, node->worker, &msg, node->image);
-	/* From here on the lock is as long-lived as the worker's use of the image. */
-	if (node->image >= 0)
-		close(node->image);
-	node->image = -1;
-	enter(node, VGD_ATTACHING, WORKER_MS);
+	attach->bus = VG_IPC_BUS_MSG;
+	vgd_node_send_attach(node, &msg);
+	vgd_node_enter(node, VGD_ATTACHING, WORKER_MS);
 }
 
-static void detach(struct vgd_node *node)
+void vgd_node_detach(struct vgd_node *node)
 {
-	struct vg_ipc_msg msg = {.type = VG_IPC_DETACH, .device = node->device};
+	struct vg_ipc_msg msg = {.type = node->leave ? VG_IPC_LEAVE : VG_IPC_DETACH,
+				 .device = node->device};
 
-	if (!node->replaced)
+	if (!node->replaced && !node->leave)
 		vgd_node_set_state(node, VG_XENBUS_CLOSING);
-	enter(node, VGD_DETACHING, WORKER_MS);
+	vgd_node_enter(node, VGD_DETACHING, WORKER_MS);
 	vgd_worker_send(node->sup, node->worker, &msg, -1);
 }
 
@@ -305,6 +277,8 @@ static void released(struct vgd_node *node)
 
 	/* A directory that was made anew meanwhile is not to be told of the end of its forerunner.
 	 */
+	if (node->config.bus == VG_IPC_BUS_MMIO && !node->leave)
+		vgd_mmio_released(node);
 	vgd_node_look(node, &look);
 	node->removed = !look.own;
 	node->replaced = node->replaced || look.own == VG_XENBUS_INITIALISING;
@@ -312,9 +286,11 @@ static void released(struct vgd_node *node)
 	node->device = 0;
 	node->stats_cookie = 0;
 	node->not_before_ms = node->sup->now_ms + REATTACH_MS;
-	if (node->replaced) {
-		close_image(node);
-		enter(node, VGD_NEW, VGD_NEVER);
+	if (node->leave) {
+		node->dead = true;
+	} else if (node->replaced) {
+		vgd_node_close_image(node);
+		vgd_node_enter(node, VGD_NEW, VGD_NEVER);
 	} else {
 		closed(node);
 	}
@@ -322,16 +298,20 @@ static void released(struct vgd_node *node)
 	vgd_worker_put(node->sup, worker);
 }
 
-void vgd_node_attached(struct vgd_node *node, int error, const char *words)
+void vgd_node_attached(struct vgd_node *node, const struct vg_ipc_result *result)
 {
 	if (node->phase != VGD_ATTACHING)
 		return; /* DETACH is under way already, and answers for both */
-	if (error) {
-		vgd_node_failed(node, words);
+	if (node->config.bus == VG_IPC_BUS_MMIO) {
+		vgd_mmio_attached(node, result);
+		return;
+	}
+	if (result->error) {
+		vgd_node_failed(node, result->words);
 		return;
 	}
 	vgd_node_set_state(node, VG_XENBUS_CONNECTED);
-	enter(node, VGD_CONNECTED, VGD_NEVER);
+	vgd_node_enter(node, VGD_CONNECTED, VGD_NEVER);
 	vgd_node_log(node, VG_LOG_INFO, "connected");
 }
 
@@ -348,6 +328,8 @@ void vgd_node_failed(struct vgd_node *node, const char *words)
 	if (!node->worker)
 		return;
 	vgd_node_log(node, VG_LOG_WARN, "broken: %s", words[0] ? words : "no reason given");
+	if (vgd_mmio_failed(node))
+		return;
 	if (!node->replaced) {
 		vgd_node_set_error(node, words[0] ? words : "the connection broke");
 		vgd_node_set_state(node, VG_XENBUS_CLOSING);
@@ -385,11 +367,15 @@ static void run_busy(struct vgd_node *node, const struct vgd_look *look)
 		return;
 	if (look->gone)
 		guest_gone(node);
+	if (node->config.bus == VG_IPC_BUS_MMIO) {
+		vgd_mmio_run(node, look);
+		return;
+	}
 	if (!look->own || look->gone || node->replaced || quiet || node->sup->stopping ||
 	    (node->phase == VGD_CLOSING && late) || (unplug && node->phase == VGD_ATTACHING))
-		detach(node);
+		vgd_node_detach(node);
 	else if (unplug && node->phase == VGD_CONNECTED)
-		enter(node, VGD_CLOSING, CLOSING_MS);
+		vgd_node_enter(node, VGD_CLOSING, CLOSING_MS);
 }
 
 static void run_new(struct vgd_node *node, const struct vgd_look *look)
@@ -397,12 +383,13 @@ static void run_new(struct vgd_node *node, const struct vgd_look *look)
 	char words[VGD_WORDS_MAX];
 
 	if (!watch_front(node, words, sizeof(words))) {
-		refuse(node, words);
+		vgd_node_refuse(node, words);
 		node->deadline_ms = node->sup->now_ms + LOOK_MS;
 		return;
 	}
 	/* What an earlier vgrantd left connected is not: its frontend must see that first. */
-	if (look->own >= VG_XENBUS_CONNECTED && look->front != VG_XENBUS_INITIALISING)
+	if (look->own >= VG_XENBUS_CONNECTED && look->front != VG_XENBUS_INITIALISING &&
+	    !vgd_mmio_left(node))
 		closed(node);
 	else
 		begin(node);
@@ -410,7 +397,9 @@ static void run_new(struct vgd_node *node, const struct vgd_look *look)
 
 static void run_waiting(struct vgd_node *node, const struct vgd_look *look)
 {
-	if (look->front == VG_XENBUS_INITIALISED)
+	if (node->config.bus == VG_IPC_BUS_MMIO)
+		vgd_mmio_attach(node); /* an earlier worker had to end first */
+	else if (look->front == VG_XENBUS_INITIALISED)
 		attach(node);
 	else if (look->front == VG_XENBUS_CLOSING || look->front == VG_XENBUS_CLOSED)
 		closed(node);
@@ -459,7 +448,7 @@ static void run_removing(struct vgd_node *node, const struct vgd_look *look)
 /* The supervisor ends: nothing is begun, and who waits for us learns that. */
 static void run_stopping(struct vgd_node *node)
 {
-	if (node->phase == VGD_WAIT)
+	if (node->phase == VGD_WAIT && node->config.bus != VG_IPC_BUS_MMIO)
 		closed(node);
 	node->dead = true;
 }
@@ -476,9 +465,9 @@ static void run_idle(struct vgd_node *node, const struct vgd_look *look)
 	} else if (look->gone || unplug) {
 		if (look->gone)
 			guest_gone(node);
-		close_image(node);
+		vgd_node_close_image(node);
 		vgd_node_set_state(node, VG_XENBUS_CLOSED);
-		enter(node, VGD_REMOVING, REMOVE_MS);
+		vgd_node_enter(node, VGD_REMOVING, REMOVE_MS);
 	} else if (node->sup->stopping) {
 		run_stopping(node);
 	} else if (node->phase == VGD_NEW) {

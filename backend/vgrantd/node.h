@@ -26,7 +26,9 @@
 
 #include "image.h"
 #include "ipc.h"
+#include "state.h"
 
+struct vgd_look;
 struct vgd_supervisor;
 struct vgd_worker;
 
@@ -37,6 +39,10 @@ struct vgd_worker;
 #define VGD_KEY_ENGINE        "vgrant-engine"
 #define VGD_KEY_QUEUES        "vgrant-queues"
 #define VGD_KEY_SIZE          "vgrant-size"
+#define VGD_KEY_BUS           "vgrant-bus"
+#define VGD_KEY_INTERRUPT     "vgrant-interrupt"
+#define VGD_KEY_IOREQ         "vgrant-ioreq"
+#define VGD_KEY_RESUME        "vgrant-resume"
 #define VGD_KEY_STATS         "vgrant-stats"
 #define VGD_KEY_STATS_REQUEST "vgrant-stats-request"
 
@@ -54,6 +60,11 @@ enum vgd_phase {
 
 /* What our own directory says, checked. */
 struct vgd_config {
+	enum vg_ipc_bus bus;
+	bool bus_is_a_guess; /* nobody said so: the other one will do */
+	uint64_t base;       /* virtio-mmio: 0 is for us to choose */
+	enum vg_ipc_irq irq_kind;
+	uint32_t irq;
 	enum vg_ipc_engine engine;
 	bool read_only;
 	uint32_t queues;
@@ -89,7 +100,8 @@ struct vgd_node {
 	bool replaced;    /* our directory was made anew while a worker had the device */
 	bool dirty;       /* something changed: vgd_node_run() */
 	bool stats_dirty;
-	bool dead; /* to be freed by the supervisor */
+	bool leave; /* vgrantd ends, and the device, on virtio-mmio, does not */
+	bool dead;  /* to be freed by the supervisor */
 
 	int image; /* open from OPENING to ATTACHING, then it is the worker's; -1 */
 	struct vgd_image_id image_id; /* while has_image */
@@ -106,9 +118,15 @@ struct vgd_node {
 	uint64_t front_until_ms; /* how long a frontend that was never seen may stay away */
 	uint64_t not_before_ms;  /* a guest that comes and goes is not served faster than this */
 	uint64_t log_from_ms;    /* log allowance of what a guest can cause */
+	uint64_t stats_cookie;   /* of the question under way, or 0 */
 	unsigned int log_used;
 
-	uint64_t stats_cookie; /* of the question under way, or 0 */
+	/* virtio-mmio: node_mmio.c */
+	uint32_t ioreq; /* the guest's IOREQ server, or VG_IOREQ_NONE */
+	uint32_t port;  /* that the worker was told to bind, or 0 */
+	unsigned int busy_tries;
+	char resume[VGD_TOKEN_MAX]; /* of the file of its registers; "": there is none */
+
 	char stats_nonce[VGD_NONCE_MAX];
 };
 
@@ -123,11 +141,42 @@ void vgd_node_run(struct vgd_node *node);
 /* When vgd_node_run() wants to be called without an event. */
 uint64_t vgd_node_deadline(const struct vgd_node *node);
 
-/* The worker's answers. @error is 0 or negative errno. */
-void vgd_node_attached(struct vgd_node *node, int error, const char *words);
+/* The worker's answers. */
+void vgd_node_attached(struct vgd_node *node, const struct vg_ipc_result *result);
 void vgd_node_detached(struct vgd_node *node);
 /* The worker has let go: the connection broke, or the worker died. */
 void vgd_node_failed(struct vgd_node *node, const char *words);
+
+/* Steps of the state machine, for node_mmio.c. */
+void vgd_node_enter(struct vgd_node *node, enum vgd_phase phase, uint64_t wait_ms);
+void vgd_node_refuse(struct vgd_node *node, const char *words);
+/* Fills in what every bus has, and sends @msg with the image. */
+void vgd_node_send_attach(struct vgd_node *node, struct vg_ipc_msg *msg);
+void vgd_node_detach(struct vgd_node *node);
+/* A key of the frontend's, a number. Negative errno. */
+int vgd_node_read_front(struct vgd_node *node, const char *key, uint32_t *value);
+
+/* ---- node_image.c ---- */
+
+/* Opens and locks it. Negative errno with a sentence in @words; -EAGAIN: it is in use, and perhaps
+ * not for ever. */
+int vgd_node_open_image(struct vgd_node *node, char *words, size_t words_size);
+void vgd_node_close_image(struct vgd_node *node);
+
+/* ---- node_mmio.c: what is different with virtio-mmio ---- */
+
+/* The image is open: a worker is to have the device, or go on with it. */
+void vgd_mmio_attach(struct vgd_node *node);
+void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result);
+void vgd_mmio_bound(struct vgd_node *node, const struct vg_ipc_result *result);
+/* The worker has gone: true when another one goes on, false when that is not to be. */
+bool vgd_mmio_failed(struct vgd_node *node);
+/* Phases in which a worker has the device. */
+void vgd_mmio_run(struct vgd_node *node, const struct vgd_look *look);
+/* The device has gone for good. */
+void vgd_mmio_released(struct vgd_node *node);
+/* Has an earlier vgrantd left the device for us? */
+bool vgd_mmio_left(struct vgd_node *node);
 
 /* ---- node_config.c: our own directory ---- */
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <vgrant/device.h>
+#include <vgrant/mmio.h>
 
 #include "node.h"
 #include "supervisor.h"
@@ -160,6 +161,123 @@ static int check_engine(struct vgd_node *node, struct vgd_config *config, char *
 	return 0;
 }
 
+/* Decimal, or hexadecimal after "0x": libxl writes an address in either way. A missing key is 0. */
+static int read_address(struct vgd_node *node, const char *key, uint64_t *value)
+{
+	char text[VG_STORE_VALUE_MAX];
+	int rc = read_choice(node, key, "0", text, sizeof(text));
+	size_t len;
+
+	if (rc)
+		return rc;
+	if (strncmp(text, "0x", 2) != 0)
+		return parse_u64(text, value);
+	len = strlen(text + 2);
+	if (!len || len > 16 || strspn(text + 2, "0123456789abcdefABCDEF") != len)
+		return -EINVAL;
+	*value = strtoull(text + 2, NULL, 16);
+	return 0;
+}
+
+/* What kind of guest it is, where the toolstack's own part of xenstore can be read. */
+static bool is_hvm(struct vgd_node *node)
+{
+	char path[VG_STORE_PATH_MAX], type[8];
+
+	return !vg_store_path(path, "/libxl/%u/type", node->domid) &&
+	       !vg_store_read(node->sup->store, path, type, sizeof(type)) && !strcmp(type, "hvm");
+}
+
+static int check_interrupt(struct vgd_node *node, struct vgd_config *config, char *words,
+			   size_t size)
+{
+#if defined(__aarch64__) || defined(__arm__)
+	const char *usual = "spi";
+#else
+	const char *usual = "isa";
+#endif
+	char path[VG_STORE_PATH_MAX], value[VG_STORE_VALUE_MAX];
+	int rc = vg_store_path(path, "%s/irq", node->dir);
+
+	if (!rc)
+		rc = vg_store_read_u32(node->sup->store, path, 1023, &config->irq);
+	if (rc == -ENOENT)
+		rc = 0;
+	if (rc)
+		return refuse(words, size, "irq is not the number of an interrupt");
+	if (read_choice(node, VGD_KEY_INTERRUPT, config->irq ? usual : "event-channel", value,
+			sizeof(value)))
+		value[0] = '\0';
+	if (!strcmp(value, "event-channel")) {
+		config->irq_kind = VG_IPC_IRQ_EVTCHN;
+	} else if (!strcmp(value, "spi") && config->irq >= 32) {
+		config->irq_kind = VG_IPC_IRQ_SPI;
+	} else if (!strcmp(value, "isa") && config->irq && config->irq < 16) {
+		/* Anywhere else Xen would end the machine over it. */
+		if (!is_hvm(node))
+			return refuse(words, size,
+				      "an ISA interrupt (irq %u) is for an HVM guest, which dom%u "
+				      "is not: leave irq at 0",
+				      config->irq, node->domid);
+		config->irq_kind = VG_IPC_IRQ_ISA;
+	} else {
+		return refuse(words, size,
+			      VGD_KEY_INTERRUPT " '%.32s' and irq %u do not fit: event-channel, "
+						"spi with irq 32 to 1023, isa with irq 1 to 15",
+			      value, config->irq);
+	}
+	return 0;
+}
+
+static int check_mmio(struct vgd_node *node, struct vgd_config *config, char *words, size_t size)
+{
+	char value[VG_STORE_VALUE_MAX];
+
+	if (read_choice(node, "grant_usage", "1", value, sizeof(value)))
+		value[0] = '\0';
+#ifndef VGRANT_IGNORE_GRANT_USAGE
+	if (strcmp(value, "1") != 0)
+		return refuse(words, size,
+			      "grant_usage is '%.8s': without grants virtio-mmio would need all of "
+			      "the guest's memory, which vgrantd does not map: write grant_usage=1 "
+			      "into the disk's line",
+			      value);
+#endif
+	if (config->base % VG_MMIO_SIZE || config->base > UINT64_MAX - VG_MMIO_SIZE)
+		return refuse(words, size,
+			      "base is not an address of registers, which begin at a "
+			      "multiple of 0x200");
+	return check_interrupt(node, config, words, size);
+}
+
+/* Which bus: spec/virtio-xen.md, section 13. */
+static int check_bus(struct vgd_node *node, struct vgd_config *config, char *words, size_t size)
+{
+	enum vgrantd_bus want = node->sup->options->bus;
+	char value[VG_STORE_VALUE_MAX];
+
+	if (read_address(node, "base", &config->base))
+		return refuse(words, size, "base is not an address");
+	if (read_choice(node, VGD_KEY_BUS, "", value, sizeof(value)))
+		return refuse(words, size, VGD_KEY_BUS " cannot be read");
+	if (!strcmp(value, "msg"))
+		want = VGRANTD_BUS_MSG;
+	else if (!strcmp(value, "mmio"))
+		want = VGRANTD_BUS_MMIO;
+	else if (value[0])
+		return refuse(words, size, VGD_KEY_BUS " is '%.32s': there are msg and mmio",
+			      value);
+	config->bus = VG_IPC_BUS_MSG;
+	if (want == VGRANTD_BUS_MSG || (want == VGRANTD_BUS_AUTO && !config->base))
+		return 0;
+	if (read_choice(node, "transport", "mmio", value, sizeof(value)) ||
+	    strcmp(value, "mmio") != 0)
+		return refuse(words, size, "transport is '%.32s': there is mmio", value);
+	config->bus = VG_IPC_BUS_MMIO;
+	config->bus_is_a_guess = want == VGRANTD_BUS_AUTO && !vgd_mmio_left(node);
+	return check_mmio(node, config, words, size);
+}
+
 /* "dom3 xvda"; the name is the administrator's, but it goes into log lines. */
 static void set_label(struct vgd_node *node)
 {
@@ -189,6 +307,8 @@ int vgd_config_read(struct vgd_node *node, struct vgd_config *config, char *word
 		rc = check_queues(node, config, words, words_size);
 	if (!rc)
 		rc = check_engine(node, config, words, words_size);
+	if (!rc)
+		rc = check_bus(node, config, words, words_size);
 	return rc;
 }
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vgrant/mmio.h>
+
 #include "node.h"
 #include "supervisor.h"
 #include "text.h"
@@ -113,9 +115,32 @@ void vgd_node_set_state(struct vgd_node *node, enum vg_xenbus_state state)
 		writable_again(node);
 }
 
-int vgd_node_publish(struct vgd_node *node)
+/* What a driver on virtio-mmio and a later vgrantd are to know. A driver that runs, and was never
+ * told of our predecessor's end, keeps state 4. */
+static int publish_mmio(struct vgd_node *node)
 {
-	int rc;
+	char base[24], size[24], ioreq[16];
+	const struct change changes[] = {
+		{"base", base},         {"size", size},
+		{VGD_KEY_IOREQ, ioreq}, {VGD_KEY_RESUME, node->resume[0] ? node->resume : NULL},
+		{VGD_KEY_ERROR, NULL},  {"state", "2"},
+	};
+	char path[VG_STORE_PATH_MAX];
+	uint32_t state = 0;
+	bool connected;
+
+	connected = !vg_store_path(path, "%s/state", node->dir) &&
+		    !vg_store_read_u32(node->sup->store, path, UINT32_MAX, &state) &&
+		    state == VG_XENBUS_CONNECTED;
+	snprintf(base, sizeof(base), "0x%" PRIx64, node->config.base);
+	snprintf(size, sizeof(size), "0x%x", VG_MMIO_SIZE);
+	snprintf(ioreq, sizeof(ioreq), "%" PRIu32, node->ioreq);
+	node->state = connected ? VG_XENBUS_CONNECTED : VG_XENBUS_INIT_WAIT;
+	return change(node, changes, connected ? 5 : 6);
+}
+
+static int publish_msg(struct vgd_node *node)
+{
 	char version[16], pages[16];
 	const struct change changes[] = {
 		{VG_KEY_VERSION, version},
@@ -127,8 +152,15 @@ int vgd_node_publish(struct vgd_node *node)
 	snprintf(version, sizeof(version), "%d", VG_XENBUS_VERSION);
 	snprintf(pages, sizeof(pages), "%" PRIu32, node->sup->options->max_pages);
 	node->state = VG_XENBUS_INIT_WAIT;
+	return change(node, changes, 4);
+}
+
+int vgd_node_publish(struct vgd_node *node)
+{
+	int rc;
+
 	vgd_retry_over(&node->state_retry);
-	rc = change(node, changes, 4);
+	rc = node->config.bus == VG_IPC_BUS_MMIO ? publish_mmio(node) : publish_msg(node);
 	if (!rc) {
 		vgd_retry_over(&node->publish_retry);
 		writable_again(node);

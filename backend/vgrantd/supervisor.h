@@ -18,9 +18,18 @@
 struct vgd_node;
 struct vgd_worker;
 
+/* Which bus devices are on, unless their directory says. */
+enum vgrantd_bus {
+	VGRANTD_BUS_AUTO, /* virtio-mmio where the toolstack gave the device an address */
+	VGRANTD_BUS_MSG,
+	VGRANTD_BUS_MMIO,
+};
+
 struct vgrantd_options {
-	uint32_t max_pages;   /* that one guest may have mapped here */
-	uint32_t total_pages; /* that all guests together may have */
+	enum vgrantd_bus bus;
+	const char *state_dir; /* of devices on virtio-mmio */
+	uint32_t max_pages;    /* that one guest may have mapped here */
+	uint32_t total_pages;  /* that all guests together may have */
 	uint32_t poll_us;
 	uint32_t copy_max;
 	bool register_regions;

@@ -20,8 +20,7 @@
 
 /* ---- to the supervisor ---- */
 
-/* A supervisor that does not read cannot be served: the worker ends, which it will notice. */
-static void answer(struct worker *w, const struct vg_ipc_msg *msg)
+void worker_answer(struct worker *w, const struct vg_ipc_msg *msg)
 {
 	int ret = vg_ipc_send(w->options->socket, msg, -1);
 
@@ -43,20 +42,31 @@ static void answer_result(struct worker *w, enum vg_ipc_type type, uint32_t devi
 		vg_ipc_result_init(&msg, type, device, error, "%s", words);
 	else
 		vg_ipc_result_init(&msg, type, device, error, NULL);
-	answer(w, &msg);
+	worker_answer(w, &msg);
+}
+
+static void answer_attached(struct worker *w, const struct served *s)
+{
+	struct vg_ipc_msg msg;
+
+	vg_ipc_result_init(&msg, VG_IPC_ATTACHED, s->id, 0, NULL);
+	msg.u.result.ioreq = s->mmio ? vg_ioreq_id(w->ioreq) : VG_IOREQ_NONE;
+	worker_answer(w, &msg);
 }
 
 static void answer_detached(struct worker *w, uint32_t device)
 {
-	answer(w, &(struct vg_ipc_msg){.type = VG_IPC_DETACHED, .device = device});
+	worker_answer(w, &(struct vg_ipc_msg){.type = VG_IPC_DETACHED, .device = device});
 }
 
 /* ---- a device ---- */
 
 /* Nothing may be in flight. */
-static void served_free(struct served *s)
+static void served_free(struct worker *w, struct served *s)
 {
 	vg_xenbus_conn_close(s->conn);
+	if (s->bus == VG_IPC_BUS_MMIO)
+		worker_mmio_close(w, s, s->leave);
 	vg_blk_destroy(s->blk);
 	vg_view_destroy(s->view);
 	if (s->image >= 0)
@@ -130,12 +140,35 @@ static int open_conn(struct worker *w, struct served *s, const struct vg_ipc_att
 	return vg_xenbus_conn_open(&config, &s->conn);
 }
 
+static const char *mmio_words(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+		return "virtio-mmio needs device-model privilege over the guest, which this domain "
+		       "does not have: use dom0, or virtio-msg";
+	case -EOPNOTSUPP:
+		return "virtio-mmio needs IOREQ servers, which this Xen was built without "
+		       "(CONFIG_IOREQ_SERVER)";
+	case -EBUSY:
+		return "an earlier vgrantd still serves the guest";
+	case -EEXIST:
+		return "another device of the guest has the same address (base)";
+	case -ENOMEM:
+		return "the driver domain is out of memory";
+	default:
+		return "the guest's IOREQ server cannot be set up (see vgrantd's log)";
+	}
+}
+
 /* What a failed attach means for the person who reads the log. */
 static const char *attach_words(const struct served *s, int error)
 {
 	if (!s->view || !s->dev)
 		return error == -ENOMEM ? "the driver domain is out of memory"
 					: "the image cannot be served (see vgrantd's log)";
+	if (s->bus == VG_IPC_BUS_MMIO)
+		return mmio_words(error);
 	switch (error) {
 	case -EPROTO:
 		return "the frontend's control page is not one of this protocol: does the guest "
@@ -169,23 +202,29 @@ static void attach(struct worker *w, const struct vg_ipc_msg *msg, int image)
 	}
 	s->id = msg->device;
 	s->image = image;
+	s->bus = a->bus;
+	s->worker = w;
 	memcpy(s->label, a->label, sizeof(s->label));
 	ret = open_view(w, s, a);
 	if (!ret)
 		ret = open_blk(w, s, a);
-	if (!ret)
+	if (!ret && s->bus == VG_IPC_BUS_MMIO)
+		ret = worker_mmio_open(w, s, a);
+	else if (!ret)
 		ret = open_conn(w, s, a);
 	if (ret) {
+		/* What was taken over from an earlier worker stays for a later one. */
+		s->leave = w->ioreq && vg_ioreq_adopted(w->ioreq);
 		answer_result(w, VG_IPC_ATTACHED, msg->device, ret, attach_words(s, ret));
-		served_free(s);
+		served_free(w, s);
 		return;
 	}
 	s->next = w->served;
 	w->served = s;
-	answer_result(w, VG_IPC_ATTACHED, msg->device, 0, NULL);
+	answer_attached(w, s);
 }
 
-static struct served *find(struct worker *w, uint32_t id)
+struct served *worker_find(struct worker *w, uint32_t id)
 {
 	struct served *s = w->served;
 
@@ -194,9 +233,9 @@ static struct served *find(struct worker *w, uint32_t id)
 	return s;
 }
 
-static void detach(struct worker *w, uint32_t id)
+static void detach(struct worker *w, uint32_t id, bool leave)
 {
-	struct served *s = find(w, id);
+	struct served *s = worker_find(w, id);
 
 	if (!s) {
 		answer_detached(w, id);
@@ -204,6 +243,17 @@ static void detach(struct worker *w, uint32_t id)
 	}
 	s->ending = true;
 	s->answer = true;
+	s->leave = leave;
+}
+
+/* The channel of a device's interrupt. */
+static void bind_port(struct worker *w, uint32_t id, uint32_t port)
+{
+	struct served *s = worker_find(w, id);
+	int ret = s && s->mmio ? worker_mmio_bind(w, s, port) : -ENOENT;
+
+	answer_result(w, VG_IPC_BOUND, id, ret,
+		      ret ? "the frontend's event channel is not offered to this domain" : NULL);
 }
 
 void worker_fail(struct worker *w, struct served *s, const char *why)
@@ -227,7 +277,7 @@ void worker_bury(struct worker *w)
 			continue;
 		}
 		*at = s->next;
-		served_free(s);
+		served_free(w, s);
 		/* Only now: what is answered must be true. */
 		if (waited_for)
 			answer_detached(w, id);
@@ -235,72 +285,6 @@ void worker_bury(struct worker *w)
 			answer_result(w, VG_IPC_FAILED, id, -EPROTO,
 				      "the frontend broke the protocol of the control page");
 	}
-}
-
-/* ---- figures ---- */
-
-static void report_stats(struct worker *w, uint32_t id, uint64_t cookie)
-{
-	struct served *s = find(w, id);
-	struct vg_xenbus_conn_stats conn;
-	struct vg_io_stats io = {0};
-	struct vg_view_stats view;
-	struct vg_blk_stats blk;
-	struct vg_ipc_msg msg;
-
-	vg_ipc_stats_init(&msg, id, cookie);
-	if (!s) {
-		msg.u.stats.error = 1;
-		answer(w, &msg);
-		return;
-	}
-	vg_view_get_stats(s->view, &view);
-	vg_blk_get_stats(s->blk, &blk);
-	vg_xenbus_conn_get_stats(s->conn, &conn);
-	if (w->io)
-		vg_io_get_stats(w->io, &io);
-	const struct {
-		const char *name;
-		uint64_t value;
-	} figure[] = {
-		{"reads", blk.reads},
-		{"writes", blk.writes},
-		{"flushes", blk.flushes},
-		{"other", blk.other},
-		{"errors", blk.errors},
-		{"bytes-read", blk.bytes_read},
-		{"bytes-written", blk.bytes_written},
-		{"in-flight", blk.in_flight},
-		{"requests", view.requests},
-		{"faults", view.faults},
-		{"regions", view.regions},
-		{"pages-mapped", view.pages_mapped},
-		{"pages-mapped-peak", view.pages_mapped_peak},
-		{"pages-reached", view.pages_reached},
-		{"map-ops", view.map_ops},
-		{"unmap-ops", view.unmap_ops},
-		{"unmap-failures", view.unmap_failures},
-		{"copy-ops", view.copy_ops},
-		{"copy-calls", view.copy_calls},
-		{"bytes-copied", view.bytes_copied},
-		{"messages", conn.messages},
-		{"messages-discarded", conn.discarded},
-		{"events-received", conn.events_received},
-		{"notifications-sent", conn.notifications_sent},
-		{"worker-pages-mapped", w->quota.pages},
-		{"worker-region-pages", w->quota.region_pages},
-		{"worker-pages-max", w->quota.max_pages},
-		{"worker-fixed-regions", io.buffers},
-		{"worker-fixed-io", io.fixed},
-		{"worker-submits", io.submits},
-		{"worker-turns", w->stats.turns},
-		{"worker-looks", w->stats.looks},
-		{"worker-sleeps", w->stats.sleeps},
-		{"worker-events", w->stats.events},
-	};
-	for (size_t i = 0; i < sizeof(figure) / sizeof(figure[0]); i++)
-		vg_ipc_stats_add(&msg, figure[i].name, figure[i].value);
-	answer(w, &msg);
 }
 
 /* ---- from the supervisor ---- */
@@ -311,6 +295,7 @@ static void shut_down(struct worker *w, bool answered)
 	for (struct served *s = w->served; s; s = s->next) {
 		s->ending = true;
 		s->answer = answered;
+		s->leave = true;
 	}
 }
 
@@ -337,10 +322,20 @@ void worker_receive(struct worker *w)
 			fd = -1;
 			break;
 		case VG_IPC_DETACH:
-			detach(w, msg.device);
+			detach(w, msg.device, false);
+			break;
+		case VG_IPC_LEAVE:
+			detach(w, msg.device, true);
+			break;
+		case VG_IPC_STATE:
+			worker_mmio_state(w, msg.device, fd);
+			fd = -1;
+			break;
+		case VG_IPC_PORT:
+			bind_port(w, msg.device, msg.u.port);
 			break;
 		case VG_IPC_GET_STATS:
-			report_stats(w, msg.device, msg.u.cookie);
+			worker_report_stats(w, msg.device, msg.u.cookie);
 			break;
 		case VG_IPC_SHUTDOWN:
 			shut_down(w, true);
@@ -423,6 +418,7 @@ int vgrantd_worker(const struct vgrantd_worker_options *options)
 		.poll = {.max = (uint64_t)options->poll_us * 1000},
 		.budget = {.held = -1},
 		.epoll = -1,
+		.state_fd = -1,
 	};
 	int ret = set_up(&w);
 
@@ -438,6 +434,7 @@ int vgrantd_worker(const struct vgrantd_worker_options *options)
 	if (w.epoll >= 0)
 		close(w.epoll);
 	vg_budget_close(&w.budget);
+	worker_mmio_state(&w, 0, -1);
 	vg_io_ring_close(w.io);
 	vg_evtchn_close(w.evtchn);
 	vg_gnttab_close(w.gnttab);

@@ -273,6 +273,7 @@ static int dispatch(struct vgd_supervisor *sup, struct vgd_worker *worker, struc
 	switch (msg->type) {
 	case VG_IPC_ATTACHED:
 	case VG_IPC_FAILED:
+	case VG_IPC_BOUND:
 		vgd_printable(msg->u.result.words);
 		break;
 	case VG_IPC_DETACHED:
@@ -286,7 +287,10 @@ static int dispatch(struct vgd_supervisor *sup, struct vgd_worker *worker, struc
 		return 0;
 	switch (msg->type) {
 	case VG_IPC_ATTACHED:
-		vgd_node_attached(node, msg->u.result.error, msg->u.result.words);
+		vgd_node_attached(node, &msg->u.result);
+		break;
+	case VG_IPC_BOUND:
+		vgd_mmio_bound(node, &msg->u.result);
 		break;
 	case VG_IPC_FAILED:
 		vgd_node_failed(node, msg->u.result.words);

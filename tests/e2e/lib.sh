@@ -17,6 +17,7 @@ E2E_DIR=
 SIM_PID=
 VGRANTD=
 VGRANTD_PROGRAM=backend/vgrantd/vgrantd # in the build directory
+DRIVER_DOMAIN=${DRIVER_DOMAIN-} # more about domain 1: ",priv"
 BASE_FDS=
 BASE_HANDLES=
 BASE_WATCHES=
@@ -90,7 +91,8 @@ serving() { grep -q '^vgrantd: serving' "$E2E_DIR/vgrantd.log"; }
 # start_vgrantd [OPTION…]
 start_vgrantd() {
 	: >"$E2E_DIR/vgrantd.log"
-	"$BUILD/sim/bin/xensim-run" "$E2E_DIR/sim" 1 "$BUILD/$VGRANTD_PROGRAM" --verbose "$@" \
+	"$BUILD/sim/bin/xensim-run" "$E2E_DIR/sim" 1 "$BUILD/$VGRANTD_PROGRAM" --verbose \
+		--state-dir "$E2E_DIR/state" "$@" \
 		2>"$E2E_DIR/vgrantd.log" &
 	VGRANTD=$!
 	until_true "$LIMIT" serving || fail "vgrantd does not start"
@@ -122,10 +124,10 @@ driver_domain_empty() {
 	done
 }
 
-# new_guest VARIABLE [MiB]
+# new_guest VARIABLE [MiB [FIELD…]]
 new_guest() {
 	local -n made=$1
-	made=$(sim create "mem=${2:-64}") || fail "cannot create a domain"
+	made=$(sim create "mem=${2:-64}" "${@:3}") || fail "cannot create a domain"
 	GUESTS+=("$made")
 }
 
@@ -218,7 +220,7 @@ e2e_begin() {
 	E2E_DIR=$(mktemp -d "$tmp/vge.XXXXXX") || exit 1
 	trap stop_all EXIT
 	trap 'fail interrupted' INT TERM
-	"$BUILD/sim/bin/xensim" --dir "$E2E_DIR/sim" --domain 1,name=driver \
+	"$BUILD/sim/bin/xensim" --dir "$E2E_DIR/sim" --domain "1,name=driver$DRIVER_DOMAIN" \
 		>"$E2E_DIR/xensim.log" 2>&1 &
 	SIM_PID=$!
 	until_true "$LIMIT" grep -qs '^xensim: ready' "$E2E_DIR/xensim.log" ||

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "internal.h"
+#include "mmio.h"
 
 /* The words of a vgg_open() that failed, when there is no guest to keep them. */
 static char open_error[sizeof(((struct vgg *)0)->error)];
@@ -51,6 +52,8 @@ int vgg_open(const struct vgg_config *config, struct vgg **out)
 	}
 	g->timeout_ms = config->timeout_ms ? config->timeout_ms : 10000;
 	g->foreign = config->foreign;
+	g->by_mmio = config->mmio;
+	g->vcpu = config->vcpu;
 
 	g->xs = xs_open(0);
 	if (!g->xs) {
@@ -90,6 +93,7 @@ void vgg_close(struct vgg *g)
 {
 	if (!g)
 		return;
+	vgg_mmio_close(g);
 	free(g->ctl_pages.refs); /* its pages and its port go with the handles */
 	free(g->ctl_pages.frames);
 	if (g->evtchn)

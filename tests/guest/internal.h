@@ -26,7 +26,11 @@ struct vgg {
 	uint32_t highest_ref;
 	bool watching;
 	bool foreign;
-	bool over; /* the backend closes the device, or its directory has gone */
+	struct vgg_mmio *mmio; /* NULL: virtio-msg, or not connected */
+	bool by_mmio;
+	unsigned int vcpu;
+	uint32_t mmio_queue_size; /* that was set last */
+	bool over;                /* the backend closes the device, or its directory has gone */
 
 	struct vgg_pages ctl_pages;
 	struct vg_ctl_page *ctl; /* NULL: nothing is offered */

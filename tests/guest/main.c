@@ -43,6 +43,7 @@ static const char usage[] =
 	"  --op read|write|mixed --sequential --poll (bench, drive) --json (bench)\n"
 	"  --foreign                 guest-physical addresses, for a backend that maps all of the "
 	"guest\n"
+	"  --mmio --vcpu N           virtio-mmio, registers touched by that vCPU (simulated only)\n"
 	"  --hold                    stays connected until standard input ends\n"
 	"  --offset BYTES --seed N --count N --seconds N --requests N\n";
 
@@ -90,6 +91,8 @@ enum {
 	OPT_FOREIGN,
 	OPT_HOLD,
 	OPT_SECRET,
+	OPT_MMIO,
+	OPT_VCPU,
 	OPT_HELP,
 };
 
@@ -121,6 +124,8 @@ static const struct option options[] = {
 	{"foreign", no_argument, NULL, OPT_FOREIGN},
 	{"hold", no_argument, NULL, OPT_HOLD},
 	{"secret", required_argument, NULL, OPT_SECRET},
+	{"mmio", no_argument, NULL, OPT_MMIO},
+	{"vcpu", required_argument, NULL, OPT_VCPU},
 	{"help", no_argument, NULL, OPT_HELP},
 	{0},
 };
@@ -187,6 +192,7 @@ static bool numeric_option(struct cli *cli, int opt, const char *name, const cha
 		max = VGG_MAX_QUEUES;
 		break;
 	case OPT_SEGMENTS:
+	case OPT_VCPU:
 		max = 128;
 		break;
 	case OPT_SECONDS:
@@ -218,6 +224,9 @@ static bool numeric_option(struct cli *cli, int opt, const char *name, const cha
 		break;
 	case OPT_SEGMENTS:
 		cli->blk.segments = (uint16_t)v;
+		break;
+	case OPT_VCPU:
+		cli->node.vcpu = (unsigned int)v;
 		break;
 	case OPT_BATCH:
 		cli->batch = (uint16_t)v;
@@ -277,6 +286,9 @@ static bool option(struct cli *cli, int opt, const char *name)
 		return true;
 	case OPT_FOREIGN:
 		cli->node.foreign = true;
+		return true;
+	case OPT_MMIO:
+		cli->node.mmio = true;
 		return true;
 	case OPT_HOLD:
 		cli->hold = true;

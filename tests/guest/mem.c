@@ -121,7 +121,7 @@ int vgg_declare(struct vgg *g, struct vgg_pages *pages)
 {
 	uint32_t flags = pages->writable ? 0 : VG_BUS_REGION_READ_ONLY;
 
-	if (pages->frames)
+	if (pages->frames || g->mmio) /* there is no message for it */
 		return 0;
 	for (uint32_t at = 0, n; at < pages->count; at += n) {
 		int status;

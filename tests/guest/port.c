@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include "internal.h"
+#include "mmio.h"
 
 int vgg_port_alloc(struct vgg *g)
 {
@@ -50,16 +51,17 @@ static void take_ports(struct vgg *g)
 
 int vgg_wait(struct vgg *g, int timeout_ms)
 {
-	struct pollfd p[2] = {
+	struct pollfd p[3] = {
 		{.fd = xenevtchn_fd(g->evtchn), .events = POLLIN},
 		{.fd = g->watching ? xs_fileno(g->xs) : -1, .events = POLLIN},
+		{.fd = vgg_mmio_irq_fd(g), .events = POLLIN},
 	};
 	int n;
 
 	if (g->over)
 		return vgg_fail(g, -ECONNRESET, "the backend has closed the device");
 	g->stats.waits++;
-	n = poll(p, 2, timeout_ms);
+	n = poll(p, 3, timeout_ms);
 	if (n < 0)
 		return errno == EINTR ? 1 : vgg_fail(g, -errno, "poll: %s", strerror(errno));
 	if (p[0].revents & (POLLERR | POLLNVAL | POLLHUP))
@@ -68,6 +70,12 @@ int vgg_wait(struct vgg *g, int timeout_ms)
 		take_ports(g);
 	if (p[1].revents)
 		vgg_store_events(g);
+	if (g->mmio && (p[0].revents || p[2].revents)) {
+		int err = vgg_mmio_interrupt(g);
+
+		if (err)
+			return err;
+	}
 	if (g->over)
 		return vgg_fail(g, -ECONNRESET, "the backend has closed the device");
 	return n > 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "internal.h"
+#include "mmio.h"
 
 #define TOKEN "backend"
 
@@ -232,12 +233,65 @@ int vgg_await_connected(struct vgg *g)
 
 int vgg_announce(struct vgg *g)
 {
+	/* A device that a device tree names has no state in xenstore. */
+	if (g->mmio && !g->port)
+		return 0;
 	return vgg_set_frontend_state(g, VG_XENBUS_CONNECTED);
+}
+
+/* virtio-mmio: the registers are there from state 2 on; xenbus tells of the interrupt's channel
+ * when there is no line. */
+static int connect_mmio(struct vgg *g)
+{
+	unsigned int ready = BIT(VG_XENBUS_INIT_WAIT) | BIT(VG_XENBUS_CONNECTED);
+	unsigned long line = 0;
+	char base[32];
+	int err = await_state(g, ready, ENDED, "get ready");
+
+	if (err >= 0)
+		err = read_number(g, g->backend, "irq", 1023, &line);
+	if (!err)
+		err = read_key(g, g->backend, "base", base, sizeof(base));
+	if (!err)
+		err = vgg_mmio_open(g, g->vcpu, (unsigned int)line, strtoull(base, NULL, 0));
+	if (err || line)
+		return err;
+	g->port = vgg_port_alloc(g);
+	if (g->port < 0)
+		return g->port;
+	err = vgg_store_write(g, VG_KEY_EVENT_CHANNEL, "%d", g->port);
+	if (!err)
+		err = vgg_set_frontend_state(g, VG_XENBUS_INITIALISED);
+	return err ? err : vgg_await_connected(g);
+}
+
+/* The device was reset. */
+static int disconnect_mmio(struct vgg *g)
+{
+	int err = 0;
+
+	if (g->port) {
+		err = vgg_set_frontend_state(g, VG_XENBUS_CLOSING);
+		if (!err)
+			err = vgg_set_frontend_state(g, VG_XENBUS_CLOSED);
+		if (!err)
+			err = await_state(g, BIT(VG_XENBUS_CLOSED), ENDED, "close the device");
+		if (err > 0)
+			err = vgg_set_frontend_state(g, VG_XENBUS_INITIALISING);
+		vgg_port_free(g, g->port);
+		g->port = 0;
+	}
+	vgg_mmio_close(g);
+	return err;
 }
 
 int vgg_connect(struct vgg *g)
 {
-	int err = vgg_await_backend(g);
+	int err;
+
+	if (g->by_mmio)
+		return connect_mmio(g);
+	err = vgg_await_backend(g);
 
 	if (!err)
 		err = vgg_offer(g);
@@ -251,6 +305,8 @@ int vgg_disconnect(struct vgg *g)
 	bool gone = false;
 	int err, ended;
 
+	if (g->mmio)
+		return disconnect_mmio(g);
 	if (!g->ctl)
 		return 0;
 	err = vgg_set_frontend_state(g, VG_XENBUS_CLOSING);

@@ -36,6 +36,10 @@ struct vgg_config {
 	/* For the insecure baseline of the benches, a backend that maps all of the guest: addresses
 	 * are guest-physical and no region is declared. Only where the hypervisor is simulated. */
 	bool foreign;
+	/* virtio-mmio instead of messages: only where the hypervisor is simulated. The interrupt is
+	 * the line that the backend's directory names, or an event channel offered as on xenbus. */
+	bool mmio;
+	unsigned int vcpu; /* that touches the registers */
 };
 
 struct vgg_stats {

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "internal.h"
+#include "mmio.h"
 
 #define ACKNOWLEDGE 0x01
 #define DRIVER      0x02
@@ -267,5 +268,7 @@ int vgg_queue_destroy(struct vgg *g, struct vgg_queue *q)
 
 int vgg_kick(struct vgg *g, const struct vgg_queue *q)
 {
+	if (g->mmio)
+		return vgg_mmio_kick(g, q->index);
 	return vgg_port_notify(g, q->port ? q->port : g->port);
 }

@@ -39,6 +39,7 @@ static struct vg_ipc_msg an_attach(enum vg_ipc_engine engine)
 	struct vg_ipc_msg msg = {.type = VG_IPC_ATTACH, .device = 7};
 
 	msg.u.attach.kind = VG_IPC_KIND_BLK;
+	msg.u.attach.bus = VG_IPC_BUS_MSG;
 	msg.u.attach.engine = engine;
 	msg.u.attach.control_ref = 0xfffffff0;
 	msg.u.attach.remote_port = 12;
@@ -73,6 +74,27 @@ START_TEST(test_attach_with_image)
 }
 END_TEST
 
+/* Where a device's registers are kept is a descriptor and nothing else. */
+START_TEST(test_state)
+{
+	struct vg_ipc_msg msg = {.type = VG_IPC_STATE, .device = 7}, got;
+	int fd;
+
+	ck_assert_int_eq(vg_ipc_send(sock[0], &msg, sock[0]), 0);
+	ck_assert_int_eq(vg_ipc_recv(sock[1], &got, &fd), 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(got.type, VG_IPC_STATE);
+	ck_assert_int_eq(got.device, 7);
+	close(fd);
+	ck_assert_int_eq(vg_ipc_send(sock[0], &msg, -1), 0);
+	ck_assert_int_eq(vg_ipc_recv(sock[1], &got, &fd), -EBADMSG);
+	msg.device = 0;
+	ck_assert_int_eq(vg_ipc_send(sock[0], &msg, sock[0]), 0);
+	ck_assert_int_eq(vg_ipc_recv(sock[1], &got, &fd), -EBADMSG);
+	ck_assert_int_eq(fd, -1);
+}
+END_TEST
+
 START_TEST(test_attach_without_image)
 {
 	struct vg_ipc_msg msg = an_attach(VG_IPC_ENGINE_NULL), got;
@@ -85,9 +107,9 @@ START_TEST(test_attach_without_image)
 }
 END_TEST
 
-static const uint32_t plain_types[] = {VG_IPC_DETACH,   VG_IPC_GET_STATS, VG_IPC_SHUTDOWN,
-				       VG_IPC_ATTACHED, VG_IPC_DETACHED,  VG_IPC_FAILED,
-				       VG_IPC_STATS};
+static const uint32_t plain_types[] = {
+	VG_IPC_DETACH, VG_IPC_GET_STATS, VG_IPC_SHUTDOWN, VG_IPC_ATTACHED, VG_IPC_DETACHED,
+	VG_IPC_FAILED, VG_IPC_STATS,     VG_IPC_LEAVE,    VG_IPC_PORT,     VG_IPC_BOUND};
 
 START_TEST(test_types)
 {
@@ -210,9 +232,18 @@ static struct vg_ipc_msg bad_record(int which)
 		msg.u.attach.engine = VG_IPC_ENGINE_FILE; /* and no descriptor */
 	if (which == 13)
 		msg.u.attach.engine = 3;
+	if (which == 14)
+		msg.u.attach.bus = 3;
+	if (which >= 15) {
+		msg.u.attach.bus = VG_IPC_BUS_MMIO;
+		msg.u.attach.base = which == 15 ? 0 : 0x2000000; /* no address */
+		msg.u.attach.irq_kind = which == 16 ? 0 : VG_IPC_IRQ_ISA + 1;
+	}
+	if (which == 15)
+		msg.u.attach.irq_kind = VG_IPC_IRQ_SPI;
 	return msg;
 }
-#define BAD_RECORDS 14
+#define BAD_RECORDS 18
 
 START_TEST(test_bad_record)
 {
@@ -243,7 +274,7 @@ START_TEST(test_bad_length)
 		ck_assert_int_eq(send(sock[0], raw, len, 0), len);
 		ck_assert_int_eq(vg_ipc_recv(sock[1], &got, &fd), -EBADMSG);
 	}
-	for (uint32_t type = VG_IPC_STATS + 1; type < VG_IPC_STATS + 20; type++) {
+	for (uint32_t type = VG_IPC_BOUND + 1; type < VG_IPC_BOUND + 20; type++) {
 		memcpy(raw, &type, sizeof(type));
 		ck_assert_int_eq(send(sock[0], raw, HEAD, 0), HEAD);
 		ck_assert_int_eq(vg_ipc_recv(sock[1], &got, &fd), -EBADMSG);
@@ -346,6 +377,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, open_sockets, close_sockets);
 	tcase_add_test(tc, test_attach_with_image);
+	tcase_add_test(tc, test_state);
 	tcase_add_test(tc, test_attach_without_image);
 	tcase_add_loop_test(tc, test_types, 0, types);
 	tcase_add_loop_test(tc, test_device_id, 0, types);

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A node whose device is on virtio-mmio (spec/virtio-xen.md, section 13). The worker has the device
+ * from before state 2 on, because the guest may touch the registers as soon as it runs; and a
+ * worker that ends is followed by another that goes on where it stopped, of which the guest sees
+ * nothing.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <vgrant/mmio.h>
+
+#include "node.h"
+#include "state.h"
+#include "supervisor.h"
+#include "workers.h"
+
+/* Attempts while an earlier worker still has the guest's IOREQ server, 250 ms apart. */
+#define BUSY_TRIES 60
+#define AGAIN_MS   250
+/* An earlier vgrantd may take its time to end. */
+#define IMAGE_WAIT_MS 30000
+#define ATTACH_MS     30000
+#define CLOSING_MS    5000
+
+/*
+ * Where we put registers when the toolstack has not: above the local APIC and the window of message
+ * interrupts, below Xen's special pages. No guest has memory there. A page for each device, so that
+ * one mapping shows no other device's registers.
+ */
+#define BASE_FIRST UINT64_C(0xfef00000)
+#define BASE_STEP  UINT64_C(0x1000)
+#define BASE_COUNT 128u
+
+static void state_name(const struct vgd_node *node, char *name, size_t size)
+{
+	snprintf(name, size, "%s-%u-%" PRIu32, node->kind, node->domid, node->devid);
+}
+
+static void own_key(const struct vgd_node *node, const char *key, char *value, size_t size)
+{
+	char path[VG_STORE_PATH_MAX];
+
+	if (vg_store_path(path, "%s/%s", node->dir, key) ||
+	    vg_store_read(node->sup->store, path, value, size))
+		value[0] = '\0';
+}
+
+bool vgd_mmio_left(struct vgd_node *node)
+{
+	char value[16];
+
+	own_key(node, VGD_KEY_IOREQ, value, sizeof(value));
+	return value[0];
+}
+
+/* The guest's IOREQ server, as an earlier vgrantd or another device's worker told: any node of the
+ * guest will do. */
+static uint32_t known_server(struct vgd_node *node)
+{
+	char path[VG_STORE_PATH_MAX];
+	uint32_t id;
+
+	for (const struct vgd_node *other = node->sup->nodes; other; other = other->next)
+		if (other->domid == node->domid && !other->dead &&
+		    !vg_store_path(path, "%s/" VGD_KEY_IOREQ, other->dir) &&
+		    !vg_store_read_u32(node->sup->store, path, UINT16_MAX, &id))
+			return id;
+	return VG_IOREQ_NONE;
+}
+
+static bool base_is_taken(const struct vgd_node *node, uint64_t base)
+{
+	for (const struct vgd_node *other = node->sup->nodes; other; other = other->next)
+		if (other != node && other->domid == node->domid && other->config.base == base)
+			return true;
+	return false;
+}
+
+/*
+ * By the device's number, so that it is the same when the guest is restored elsewhere: disks are 16
+ * apart. 0 when there is none left.
+ */
+static uint64_t choose_base(const struct vgd_node *node)
+{
+	for (uint32_t i = 0; i < BASE_COUNT; i++) {
+		uint64_t base = BASE_FIRST + ((node->devid >> 4) + i) % BASE_COUNT * BASE_STEP;
+
+		if (!base_is_taken(node, base))
+			return base;
+	}
+	return 0;
+}
+
+/* The file of the registers goes to the worker. Without one a restart cannot go on, which is told.
+ */
+static void send_state(struct vgd_node *node)
+{
+	struct vg_ipc_msg msg = {.type = VG_IPC_STATE, .device = node->device};
+	const char *dir = node->sup->options->state_dir;
+	bool left = vgd_mmio_left(node);
+	char name[64];
+	bool kept;
+	int fd;
+
+	state_name(node, name, sizeof(name));
+	own_key(node, VGD_KEY_RESUME, node->resume, sizeof(node->resume));
+	fd = vgd_state_open(dir, name, node->resume, &kept);
+	if (fd < 0) {
+		node->resume[0] = '\0';
+		vgd_node_log(node, VG_LOG_WARN,
+			     "cannot keep the device's state in %.100s (%s): if vgrantd ends, the "
+			     "guest loses the device",
+			     dir, strerror(-fd));
+		return;
+	}
+	if (left && !kept)
+		vgd_node_log(node, VG_LOG_WARN,
+			     "the state that an earlier vgrantd kept in %.100s is gone: the guest "
+			     "cannot use the device until its driver resets it",
+			     dir);
+	vgd_worker_send(node->sup, node->worker, &msg, fd);
+	close(fd);
+}
+
+void vgd_mmio_attach(struct vgd_node *node)
+{
+	struct vg_ipc_msg msg = {.type = VG_IPC_ATTACH};
+	struct vg_ipc_attach *attach = &msg.u.attach;
+	char words[VGD_WORDS_MAX];
+
+	/* The end of a worker marks this node. */
+	if (vgd_worker_wait(node->sup, node->domid))
+		return;
+	if (!node->config.base)
+		node->config.base = choose_base(node);
+	if (!node->config.base) {
+		vgd_node_refuse(node, "there is no room for the registers of one more device");
+		return;
+	}
+	node->worker = vgd_worker_get(node->sup, node->domid, words, sizeof(words));
+	if (!node->worker) {
+		vgd_node_refuse(node, words);
+		return;
+	}
+	node->device = node->sup->next_device++;
+	msg.device = node->device;
+	attach->bus = VG_IPC_BUS_MMIO;
+	attach->base = node->config.base;
+	attach->irq_kind = node->config.irq_kind;
+	attach->irq = node->config.irq;
+	attach->ioreq = known_server(node);
+	send_state(node);
+	vgd_node_send_attach(node, &msg);
+	vgd_node_enter(node, VGD_ATTACHING, ATTACH_MS);
+}
+
+/* Another worker is to go on. */
+static void again(struct vgd_node *node)
+{
+	struct vgd_worker *worker = node->worker;
+
+	node->worker = NULL;
+	node->device = 0;
+	node->stats_cookie = 0;
+	node->port = 0;
+	node->not_before_ms = node->sup->now_ms + AGAIN_MS;
+	vgd_node_enter(node, VGD_OPENING, IMAGE_WAIT_MS);
+	node->dirty = true;
+	vgd_worker_put(node->sup, worker);
+}
+
+bool vgd_mmio_failed(struct vgd_node *node)
+{
+	if (node->config.bus != VG_IPC_BUS_MMIO || node->removed || node->replaced ||
+	    node->sup->stopping || (node->phase != VGD_CONNECTED && node->phase != VGD_CLOSING))
+		return false;
+	again(node);
+	return true;
+}
+
+void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result)
+{
+	bool denied =
+		result->error == -EPERM || result->error == -EACCES || result->error == -EOPNOTSUPP;
+
+	if (result->error == -EBUSY && node->busy_tries++ < BUSY_TRIES) {
+		again(node);
+		return;
+	}
+	if (denied && node->config.bus_is_a_guess) {
+		vgd_node_log(node, VG_LOG_WARN,
+			     "offered by virtio-msg, because %s; a guest that expects its device "
+			     "at base %#" PRIx64 " will find nothing there",
+			     result->words, node->config.base);
+		node->config.bus = VG_IPC_BUS_MSG;
+		again(node);
+		return;
+	}
+	if (result->error) {
+		vgd_node_failed(node, result->words);
+		return;
+	}
+	node->busy_tries = 0;
+	node->ioreq = result->ioreq;
+	if (vgd_node_publish(node)) {
+		vgd_node_failed(node, "what the guest needs cannot be written to xenstore");
+		return;
+	}
+	vgd_node_enter(node, VGD_CONNECTED, VGD_NEVER);
+	node->dirty = true; /* a frontend may have been there all the time */
+	vgd_node_log(node, VG_LOG_INFO, "served by virtio-mmio at %#" PRIx64, node->config.base);
+}
+
+static void send_port(struct vgd_node *node, uint32_t port)
+{
+	struct vg_ipc_msg msg = {.type = VG_IPC_PORT, .device = node->device, .u.port = port};
+
+	node->port = port;
+	vgd_worker_send(node->sup, node->worker, &msg, -1);
+}
+
+void vgd_mmio_bound(struct vgd_node *node, const struct vg_ipc_result *result)
+{
+	if (node->phase != VGD_CONNECTED || !node->port)
+		return;
+	if (result->error) {
+		node->port = 0;
+		vgd_node_set_error(node, result->words);
+		vgd_node_set_state(node, VG_XENBUS_CLOSED);
+		return;
+	}
+	if (node->state != VG_XENBUS_CONNECTED)
+		vgd_node_set_state(node, VG_XENBUS_CONNECTED);
+	vgd_node_log(node, VG_LOG_INFO, "connected");
+}
+
+/* A driver that finds its device through xenbus. */
+static void run_frontend(struct vgd_node *node, const struct vgd_look *look)
+{
+	bool there = look->front == VG_XENBUS_INITIALISED || look->front == VG_XENBUS_CONNECTED;
+	uint32_t port;
+
+	if (node->config.irq_kind != VG_IPC_IRQ_EVTCHN)
+		return;
+	if (there && !node->port && node->state < VG_XENBUS_CLOSING) {
+		if (!vgd_node_read_front(node, VG_KEY_EVENT_CHANNEL, &port) && port) {
+			send_port(node, port);
+			return;
+		}
+		vgd_node_set_error(node, "the guest's driver wrote no proper " VG_KEY_EVENT_CHANNEL
+					 " before its state 3");
+		vgd_node_set_state(node, VG_XENBUS_CLOSED);
+	} else if (look->front == VG_XENBUS_CLOSING) {
+		/* It may still flush, and reset the device: it is served until its state 6. */
+		if (node->state < VG_XENBUS_CLOSING)
+			vgd_node_set_state(node, VG_XENBUS_CLOSING);
+	} else if (look->front == VG_XENBUS_CLOSED) {
+		if (node->port)
+			send_port(node, 0);
+		if (node->state != VG_XENBUS_CLOSED)
+			vgd_node_set_state(node, VG_XENBUS_CLOSED);
+	} else if (look->front == VG_XENBUS_INITIALISING && node->state == VG_XENBUS_CLOSED) {
+		vgd_node_publish(node);
+	}
+}
+
+void vgd_mmio_run(struct vgd_node *node, const struct vgd_look *look)
+{
+	bool late = node->sup->now_ms >= node->deadline_ms;
+	bool in_use = look->front >= VG_XENBUS_INITIALISED && look->front <= VG_XENBUS_CLOSING;
+
+	if (!look->own || look->gone || node->replaced || (node->phase == VGD_CLOSING && late) ||
+	    (node->phase == VGD_CLOSING && !in_use) ||
+	    (!look->online && node->phase == VGD_ATTACHING)) {
+		vgd_node_detach(node);
+	} else if (node->sup->stopping) {
+		node->leave = true;
+		vgd_node_detach(node);
+	} else if (node->phase == VGD_CONNECTED && !look->online) {
+		/* A driver on xenbus may still flush. */
+		vgd_node_enter(node, VGD_CLOSING, in_use ? CLOSING_MS : 0);
+		node->dirty = true;
+	} else if (node->phase == VGD_CONNECTED) {
+		run_frontend(node, look);
+	}
+}
+
+void vgd_mmio_released(struct vgd_node *node)
+{
+	char name[64];
+
+	node->port = 0;
+	node->ioreq = VG_IOREQ_NONE;
+	state_name(node, name, sizeof(name));
+	vgd_state_remove(node->sup->options->state_dir, name);
+}

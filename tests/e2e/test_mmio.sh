@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# virtio-mmio over IOREQ, as on Arm: registers at the toolstack's address, an interrupt line, a driver that knows
+# nothing of xenbus. Everything the device gets to is a grant, taken back at the end of each request.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib.sh" || exit 1
+# shellcheck source=/dev/null
+. "$(dirname "$0")/mmio_lib.sh" || exit 1
+g=''
+e2e_begin "$@"
+
+random_image "$E2E_DIR/disk" 8
+new_guest g 64 vcpus=2
+mmio_attach "$g" "$E2E_DIR/disk" 51712 xvda 33554432 33 grant_usage 1 vgrant-interrupt spi
+mmio_ready "$g" 51712
+guest "$g" info --mmio >"$E2E_DIR/info" || fail "the guest finds no disk"
+grep -q '"capacity": 8388608' "$E2E_DIR/info" || fail "not the disk: $(cat "$E2E_DIR/info")"
+guest "$g" read-all --mmio --mode fresh --out "$E2E_DIR/copy" || fail "the guest cannot read"
+same "$E2E_DIR/disk" "$E2E_DIR/copy" "it reads something else"
+guest "$g" verify --mmio --mode fresh --depth 32 --size 65536 || fail "what it writes does not come back"
+guest "$g" verify --mmio --mode fresh --depth 4 --size 1048576 || fail "large requests do not come back"
+[ "$(stat_of "$g" xvda worker-foreign-pages)" = 0 ] || fail "pages are mapped that were not granted"
+[ "$(stat_of "$g" xvda regions)" = 0 ] || fail "there is a region"
+[ "$(stat_of "$g" xvda faults)" = 0 ] || fail "there are faults"
+mmio_unplug "$g" 51712
+
+e2e_end

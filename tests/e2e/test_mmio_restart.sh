@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Whoever of vgrantd is killed or ended under load, a guest on virtio-mmio notices nothing but a pause: no request fails,
+# none is lost, and what was written is there. Two devices, each touched by a vCPU of its own.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib.sh" || exit 1
+# shellcheck source=/dev/null
+. "$(dirname "$0")/mmio_lib.sh" || exit 1
+g='' one='' two=''
+
+# goes_on WHEN: both devices move data.
+goes_on() {
+	local dev before
+	for dev in xvda xvdb; do
+		before=$(stat_of "$g" $dev requests)
+		until_true "$LIMIT" busy "$g" $dev "$((before + 200))" || fail "$dev stands still after $1"
+	done
+}
+
+kill_all() {
+	local pid children
+	children=$(workers)
+	kill -STOP "$VGRANTD" # or it would start what is killed next
+	for pid in $children $VGRANTD; do
+		kill -KILL "$pid"
+	done
+	reap "$VGRANTD"
+	for pid in $children; do
+		until_true "$LIMIT" gone "$pid" || fail "worker $pid does not die"
+	done
+}
+
+e2e_begin "$@"
+random_image "$E2E_DIR/one" 4
+random_image "$E2E_DIR/two" 4
+new_guest g 64 vcpus=2
+mmio_attach "$g" "$E2E_DIR/one" 51712 xvda 33554432 33 vgrant-interrupt spi
+mmio_attach "$g" "$E2E_DIR/two" 51728 xvdb 33554944 34 vgrant-interrupt spi
+mmio_ready "$g" 51712
+mmio_ready "$g" 51728
+[ "$(workers | wc -w)" = 1 ] || fail "there is not one worker: $(workers)"
+guest_bg one "$g" bench --mmio --devid 51712 --mode fresh --op mixed --seconds 3600 --depth 32 --timeout $((LIMIT * 1000))
+guest_bg two "$g" bench --mmio --devid 51728 --vcpu 1 --mode grant --size 65536 --op mixed --seconds 3600 --depth 4 \
+	--timeout $((LIMIT * 1000))
+await_busy "$g" xvda
+await_busy "$g" xvdb
+
+for _ in 1 2 3 4 5; do
+	victim=$(workers | tr -d ' ')
+	kill -KILL "$victim"
+	until_true "$LIMIT" gone "$victim" || fail "worker $victim does not die"
+	goes_on "a worker was killed"
+done
+for _ in 1 2 3; do
+	kill_all
+	start_vgrantd
+	goes_on "all of vgrantd was killed"
+done
+victim=$VGRANTD
+kill -KILL "$victim"
+reap "$victim"
+start_vgrantd
+goes_on "the supervisor was killed"
+kill -TERM "$VGRANTD"
+reap "$VGRANTD" || fail "vgrantd ended with status $?"
+start_vgrantd
+goes_on "vgrantd was ended"
+
+kill -TERM "$one" "$two"
+reap "$one" || fail "the first guest's driver ended with status $?"
+reap "$two" || fail "the second guest's driver ended with status $?"
+guest "$g" verify --mmio --devid 51712 --mode fresh --depth 16 || fail "it does not keep what is written"
+mmio_unplug "$g" 51712 51728
+[ -z "$(ls "$E2E_DIR/state")" ] || fail "left in the state directory: $(ls "$E2E_DIR/state")"
+
+e2e_end
