@@ -18,6 +18,8 @@ ctl attach "$n" --backend 1 --engine null --size 1M >>"$E2E_DIR/ctl.log" 2>&1 ||
 
 now_ms() { date +%s%3N; }
 
+offered() { [ "$(grep -c 'offered: ' "$E2E_DIR/vgrantd.log")" = 2 ]; }
+
 # lingering PAGES: of all guests; each may have 4096. Workers live on with all mapped when they say they have ended.
 lingering() {
 	stop_vgrantd
@@ -25,6 +27,8 @@ lingering() {
 	# shellcheck disable=SC2034
 	VGRANTD_PROGRAM=tests/hostile/vgrantd-hostile
 	VGRANT_HOSTILE=linger=$LINGER start_vgrantd --max-pages 4096 --total-pages "$1"
+	# Before that, a guest finds the state that the earlier vgrantd left.
+	until_true "$LIMIT" offered || fail "the devices are not offered"
 }
 
 # after DOMID LEAST MOST WHAT: how long it takes to be served.
