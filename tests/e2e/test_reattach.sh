@@ -27,8 +27,6 @@ lingering() {
 	# shellcheck disable=SC2034
 	VGRANTD_PROGRAM=tests/hostile/vgrantd-hostile
 	VGRANT_HOSTILE=linger=$LINGER start_vgrantd --max-pages 4096 --total-pages "$1"
-	# Before that, a guest finds the state that the earlier vgrantd left.
-	until_true "$LIMIT" offered || fail "the devices are not offered"
 }
 
 # after DOMID LEAST MOST WHAT: how long it takes to be served.
@@ -42,6 +40,8 @@ after() {
 }
 
 lingering 65536
+# Before that, a guest that was never connected finds the state that the earlier vgrantd left.
+until_true "$LIMIT" offered || fail "the devices are not offered"
 after "$g" 0 60000 'the first'
 [ "$(field 1 maptrack)" -gt 0 ] || fail "the worker that lingers has let go"
 after "$g" $BLOCKED 60000 'the same guest'
