@@ -23,11 +23,11 @@ tree_make='for i in ${numbers:-0 1 2 3 4 5 6 7 8 9}; do mkdir -p a/$i b/c/$i
 	ln a/3/cube b/link; ln -s ../b/4 a/symbolic'
 tree_sums='find . -type f ! -name lost+found | sort | tr "\n" "\0" | xargs -0 sha256sum'
 
-# disk_tree DEVICE DIRECTORY make|sums: in the driver domain, with the file system mounted there, and
+# disk_tree DEVICE DIRECTORY make|sums [NUMBERS]: in the driver domain, with the file system mounted there, and
 # unmounted again; prints the checksums.
 disk_tree() {
 	local make=true
-	[[ $3 != make ]] || make="mkdir $2 && cd $2 && $tree_make && cd .."
+	[[ $3 != make ]] || make="numbers='${4-}'; mkdir $2 && cd $2 && $tree_make && cd .."
 	on driver -t 180 "set -e; echo 3 >/proc/sys/vm/drop_caches
 		losetup -o $TREE_OFFSET /dev/loop0 $1; mount -t ext4 /dev/loop0 /mnt; cd /mnt
 		$make; cd $2; $tree_sums; cd /; sync; umount /mnt; losetup -d /dev/loop0"
