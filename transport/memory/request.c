@@ -34,7 +34,7 @@ static int resolve_region(struct vg_view *view, struct vg_request *req, unsigned
 		req->iov[n].base = vg_guest_offset(r->base, start);
 		if (left <= room) {
 			req->iov[n].len = left;
-			view->recent[i % RECENT] = r;
+			*recent_of(view, i, req->segment[i].addr) = r;
 			return n + 1;
 		}
 		req->iov[n++].len = room;
@@ -74,7 +74,7 @@ resolve_part(struct vg_view *view, struct vg_request *req, unsigned int i, unsig
 {
 	for (; i < end; i++) {
 		const struct vg_segment *seg = &req->segment[i];
-		const struct region *recent = view->recent[i % RECENT];
+		const struct region *recent = *recent_of(view, i, seg->addr);
 		uint64_t offset = seg->addr - recent->addr;
 
 		*len += seg->len;

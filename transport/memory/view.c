@@ -114,8 +114,9 @@ void view_forget_recent(struct vg_view *view)
 {
 	static const struct region none;
 
-	for (unsigned int i = 0; i < RECENT; i++)
-		view->recent[i] = &none;
+	for (unsigned int i = 0; i < RECENT_PLACES; i++)
+		for (unsigned int k = 0; k < RECENT_CHUNKS; k++)
+			view->recent[i][k] = &none;
 	view->recent_table = &none;
 }
 

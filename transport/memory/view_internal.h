@@ -30,7 +30,10 @@ struct region {
 	bool writable;
 };
 
-#define RECENT 4 /* power of two */
+/* Powers of two. A chunk of a driver's pool is a region of 1 MiB. */
+#define RECENT_PLACES 4
+#define RECENT_CHUNKS 256
+#define RECENT_SHIFT  20
 
 /* Pieces at least this long keep their alignment modulo this in a copy slot. */
 #define COPY_ALIGN 512
@@ -59,10 +62,11 @@ struct vg_view {
 
 	/*
 	 * Live regions that were found last, by a segment's place in its request, because
-	 * neighbours differ (header, data, status) more than requests do. Never NULL: a region of
-	 * no bytes stands for none.
+	 * neighbours differ (header, data, status) more than requests do, and by its address,
+	 * because the data of requests lies all over a pool. Never NULL: a region of no bytes
+	 * stands for none.
 	 */
-	const struct region *recent[RECENT];
+	const struct region *recent[RECENT_PLACES][RECENT_CHUNKS];
 	const struct region *recent_table; /* likewise, of vg_view_read() and _write() */
 	/* ref -> 1 + index of its live region, or 0; leaves are made with their first region. */
 	uint16_t **leaf;
@@ -98,6 +102,12 @@ static inline const struct region *region_of(const struct vg_view *view, uint32_
 	unsigned int id = leaf ? leaf[ref & (LEAF_REFS - 1)] : 0;
 
 	return id ? &view->region[id - 1] : NULL;
+}
+
+/* Where the region of segment @i, at @addr, is remembered. */
+static inline const struct region **recent_of(struct vg_view *view, unsigned int i, uint64_t addr)
+{
+	return &view->recent[i % RECENT_PLACES][(addr >> RECENT_SHIFT) % RECENT_CHUNKS];
 }
 
 /* Forgets what was found last: a region ends. */
