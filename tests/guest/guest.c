@@ -94,6 +94,7 @@ void vgg_close(struct vgg *g)
 	if (!g)
 		return;
 	vgg_mmio_close(g);
+	free(g->ctl_pages.run);
 	free(g->ctl_pages.refs); /* its pages and its port go with the handles */
 	free(g->ctl_pages.frames);
 	if (g->evtchn)

@@ -30,8 +30,26 @@ static int find_frames(struct vgg *g, struct vgg_pages *pages)
 	return 0;
 }
 
+/* Once, so that a request of many pages costs no more than one of one. */
+static int find_runs(struct vgg *g, struct vgg_pages *pages)
+{
+	pages->run = calloc(pages->count, sizeof(*pages->run));
+	if (!pages->run)
+		return vgg_fail(g, -ENOMEM, "out of memory");
+	pages->run[pages->count - 1] = 1;
+	for (uint32_t i = pages->count - 1; i-- > 0;) {
+		bool follows = pages->frames ? pages->frames[i + 1] == pages->frames[i] + 1
+					     : pages->refs[i + 1] == pages->refs[i] + 1;
+
+		pages->run[i] = follows ? pages->run[i + 1] + 1 : 1;
+	}
+	return 0;
+}
+
 int vgg_share(struct vgg *g, uint32_t count, bool writable, struct vgg_pages *pages)
 {
+	int err;
+
 	*pages = (struct vgg_pages){.count = count, .writable = writable};
 	pages->refs = calloc(count, sizeof(*pages->refs));
 	if (!pages->refs)
@@ -39,8 +57,7 @@ int vgg_share(struct vgg *g, uint32_t count, bool writable, struct vgg_pages *pa
 	pages->base = xengntshr_share_pages(g->gntshr, g->backend_domid, (int)count, pages->refs,
 					    writable);
 	if (!pages->base) {
-		int err = errno ? -errno : -EIO;
-
+		err = errno ? -errno : -EIO;
 		free(pages->refs);
 		*pages = (struct vgg_pages){0};
 		return vgg_fail(g, err,
@@ -53,32 +70,20 @@ int vgg_share(struct vgg *g, uint32_t count, bool writable, struct vgg_pages *pa
 	for (uint32_t i = 0; i < count; i++)
 		if (pages->refs[i] > g->highest_ref)
 			g->highest_ref = pages->refs[i];
-	if (g->foreign) {
-		int err = find_frames(g, pages);
-
-		if (err) {
-			vgg_unshare(g, pages);
-			return err;
-		}
-	}
-	return 0;
+	err = g->foreign ? find_frames(g, pages) : 0;
+	if (!err)
+		err = find_runs(g, pages);
+	if (err)
+		vgg_unshare(g, pages);
+	return err;
 }
 
-/* Consecutive references, or frames, from page @at on; more than @most are of no interest. */
-static uint32_t run_of(const struct vgg_pages *pages, uint32_t at, uint32_t most)
-{
-	uint32_t n = 1;
-
-	while (n < most && at + n < pages->count &&
-	       (pages->frames ? pages->frames[at + n] == pages->frames[at] + n
-			      : pages->refs[at + n] == pages->refs[at] + n))
-		n++;
-	return n;
-}
-
+/* Consecutive references, or frames, from page @at on. */
 static uint32_t run_length(const struct vgg_pages *pages, uint32_t at)
 {
-	return run_of(pages, at, pages->count);
+	uint32_t left = pages->count - at;
+
+	return pages->run[at] < left ? pages->run[at] : left;
 }
 
 static const char *status_words(int status)
@@ -183,6 +188,7 @@ int vgg_unshare(struct vgg *g, struct vgg_pages *pages)
 out:
 	free(pages->refs);
 	free(pages->frames);
+	free(pages->run);
 	*pages = (struct vgg_pages){0};
 	return err;
 }
@@ -194,6 +200,7 @@ void vgg_slice(const struct vgg_pages *all, uint32_t first, uint32_t count, stru
 		.count = count,
 		.refs = all->refs + first,
 		.frames = all->frames ? all->frames + first : NULL,
+		.run = all->run + first,
 		.writable = all->writable,
 		.declared = all->declared,
 		.slice = true,
@@ -216,8 +223,7 @@ int vgg_segments(const struct vgg_pages *pages, size_t offset, size_t len, struc
 	while (len) {
 		uint32_t page = (uint32_t)(offset / VGG_PAGE);
 		size_t within = offset % VGG_PAGE;
-		uint32_t wanted = (uint32_t)((within + len + VGG_PAGE - 1) / VGG_PAGE);
-		size_t piece = (size_t)run_of(pages, page, wanted) * VGG_PAGE - within;
+		size_t piece = (size_t)run_length(pages, page) * VGG_PAGE - within;
 
 		if (piece > len)
 			piece = len;

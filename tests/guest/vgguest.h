@@ -111,6 +111,7 @@ struct vgg_pages {
 	uint32_t count;
 	uint32_t *refs;
 	uint64_t *frames; /* guest frame numbers when addresses are guest-physical, or NULL */
+	uint32_t *run;    /* pages from each on whose references (or frames) follow each other */
 	bool writable;    /* by the backend */
 	bool declared;    /* as regions */
 	bool slice;       /* of other pages, which own all of it */
