@@ -175,6 +175,15 @@ static int put_plot(FILE *out, const struct plot *plot)
 
 /* ---- tables ---- */
 
+/* A cell for a figure that is not known everywhere: on Xen, from outside of the domains. */
+static void perhaps(FILE *out, int digits, double value)
+{
+	if (value < 0)
+		fputs("<td>&ndash;</td>", out);
+	else
+		fprintf(out, "<td>%.*f</td>", digits, value);
+}
+
 static void put_costs(FILE *out, const struct figures *f)
 {
 	struct choice c = choice_of_costs(f);
@@ -193,12 +202,14 @@ static void put_costs(FILE *out, const struct figures *f)
 
 		if (!choice_has(&c, p) || p->yardstick)
 			continue;
-		fprintf(out,
-			"<tr><td>%s</td><td>%.0f</td><td>%.2f</td><td>%.2f</td><td>%.3g</"
-			"td><td>%.0f</td>"
-			"<td>%.0f</td><td>%.2f</td><td>%.2f</td><td>%.0f of %.0f</td></tr>\n",
-			p->name, p->rps.median, p->backend_ns / 1000, p->guest_ns / 1000, p->grants,
-			p->xen_copied, p->guest_copied, p->calls, p->sends, p->reachable, p->pages);
+		fprintf(out, "<tr><td>%s</td><td>%.0f</td><td>%.2f</td><td>%.2f</td><td>%.3g</td>",
+			p->name, p->rps.median, p->backend_ns / 1000, p->guest_ns / 1000,
+			p->grants);
+		perhaps(out, 0, p->xen_copied);
+		perhaps(out, 0, p->guest_copied);
+		perhaps(out, 2, p->calls);
+		fprintf(out, "<td>%.2f</td><td>%.0f of %.0f</td></tr>\n", p->sends, p->reachable,
+			p->pages);
 	}
 	fputs("</table></div>\n", out);
 }

@@ -25,6 +25,12 @@ static double number(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
+/* A figure that not every machine can tell: negative when it is not there. */
+static double perhaps(const json_t *object, const char *key)
+{
+	return json_object_get(object, key) ? number(object, key) : -1;
+}
+
 static unsigned int count(const json_t *object, const char *key)
 {
 	double n = number(object, key);
@@ -87,10 +93,10 @@ static int load_point(const json_t *j, unsigned int file, struct point *p)
 		.backend_ns = number(each, "backend_cpu_ns"),
 		.guest_ns = number(each, "guest_cpu_ns"),
 		.grants = number(each, "grant_operations"),
-		.xen_copied = number(each, "bytes_copied_by_hypervisor"),
-		.guest_copied = number(each, "bytes_copied_by_guest"),
+		.xen_copied = perhaps(each, "bytes_copied_by_hypervisor"),
+		.guest_copied = perhaps(each, "bytes_copied_by_guest"),
 		.zeroed = number(each, "bytes_zeroed_by_guest"),
-		.calls = number(each, "system_calls"),
+		.calls = perhaps(each, "system_calls"),
 		.guest_calls = number(each, "guest_system_calls"),
 		.sends = number(each, "notifications"),
 		.reachable = number(j, "pages_reachable"),

@@ -19,7 +19,8 @@ struct bucket {
 	double ns, count;
 };
 
-/* One point of vgrant-bench's: see bench/README.md, "The JSON". Missing figures are 0. */
+/* One point of vgrant-bench's: see bench/README.md, "The JSON". Missing figures are 0; bytes copied
+ * and calls -1. */
 struct point {
 	char name[64]; /* way+policy, or the yardstick's */
 	const char *way, *policy, *engine, *op;

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# vgrant-bench --xen, over programs that stand in for Xen's: its turns, its arithmetic, its JSON, which the
+# report takes, and what it refuses. The real ones are in the lab's scenario xenbench.
+set -uo pipefail
+build=$(cd "$1" && pwd)
+top=$(cd "$(dirname "$0")/../.." && pwd)
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+export VGRANT_BUILD=$build
+
+fail()
+{
+	echo "FAIL: $1" >&2
+	cat "$dir/out" "$dir/err" >&2
+	exit 1
+}
+
+# stand_in NAME: the script on standard input.
+mkdir "$dir/bin"
+stand_in()
+{
+	{
+		echo "#!/bin/sh"
+		echo "cd $dir"
+		cat
+	} >"$dir/bin/$1"
+	chmod 755 "$dir/bin/$1"
+}
+
+stand_in xl <<'END'
+case $1 in
+domid) [ "$2" = g1 ] && echo 7 ;;
+domname) echo driver ;;
+info) echo "xen_version : 4.99.1" ;;
+list) jobs=$(wc -l <jobs); echo "Name ID Mem VCPUs State Time(s)"; echo "g1 7 64 1 -b---- $((jobs * 2)).0"; echo "driver 1 64 1 -b---- $jobs.5" ;;
+esac
+END
+stand_in xenstore-list <<'END'
+echo 51712
+END
+# The agent: each policy has a speed of its own, and an error when it is told to have one.
+stand_in xenstore-read <<'END'
+case $1 in
+*/backend) echo /back ;;
+*/backend-id) echo 1 ;;
+/back/dev) echo xvda ;;
+*/agent) [ -e agent ] && echo libaio ;;
+*/answer)
+	set -- $(tail -n 1 jobs)
+	[ ! -e broken ] || { echo "$1 error fio: it does not work"; exit; }
+	case $2 in bounce) kib=400000 ;; hybrid) kib=200000 ;; grant) kib=$((100000 + $(grep -c grant jobs) % 4 / 2 * 600000)) ;; esac
+	echo "$1 ok $kib 1000 50 99 1000" ;;
+esac
+END
+stand_in xenstore-write <<'END'
+echo "$2" >>jobs
+END
+stand_in xenstore-rm <<'END'
+END
+# A thousand requests a job; those of hybrid are copied, those of grant mapped.
+stand_in vgrantctl <<'STOP'
+[ "$1 $2 $3" = "stats g1 xvda" ] || exit 1
+awk 'NF { n++ } $2 == "hybrid" { c++ } $2 == "grant" { m++ }
+	END { print "requests", n * 1000; print "copy-ops", c * 4000; print "bytes-copied", c * 4161000; print "map-ops", m * 2000; print "unmap-ops", m * 2000
+		print "notifications-sent", n * 250; print "pages-reached", 300 }' jobs
+STOP
+
+# run OPTION…: its status is in $status.
+run()
+{
+	status=0
+	PATH=$dir/bin:$PATH "$top/bench/vgrant-bench" --xen "$@" >"$dir/out" 2>"$dir/err" || status=$?
+}
+
+: >"$dir/jobs"
+: >"$dir/agent"
+run --guest g1 --size 4k,64k --depth 8 --rounds 4 --seconds 1 --json "$dir/json"
+[ $status -eq 0 ] || fail "it gives status $status"
+[ "$(wc -l <"$dir/jobs")" -eq 24 ] || fail "it has not asked for 24 jobs"
+[ "$(head -n 12 "$dir/jobs" | awk '{ print $2 }' | xargs)" = "bounce hybrid grant bounce hybrid grant hybrid grant bounce hybrid grant bounce" ] ||
+	fail "the policies do not take turns"
+[ "$(cut -d' ' -f1 "$dir/jobs" | sort -u | wc -l)" -eq 24 ] || fail "two jobs have one number"
+# bounce: 400000 KiB in a second are 100000 requests of 4 KiB; 2 s and 1 s of CPU time are for a thousand requests.
+line=$(grep '"policy": "bounce".*"size": 4096' "$dir/json")
+for words in '"way": "region"' '"median": 100000.0, "low": 100000.0, "high": 100000.0' '"backend_cpu_ns": 1000000.0, "guest_cpu_ns": 2000000.0' \
+	'"grant_operations": 0.0000' '"notifications": 0.2500' '"p50": 50000, "p99": 99000, "p999": 1000000' '"pages_reachable": 300, "guest_pages": 16384'; do
+	grep -qF -- "$words" <<<"$line" || fail "of bounce it does not say: $words"
+done
+grep '"policy": "hybrid".*"size": 65536' "$dir/json" | grep -q '"way": "copy".*"grant_operations": 4.0000, "bytes_copied_by_hypervisor": 4161.0' || fail "hybrid is not told as copied"
+grep '"policy": "grant".*"size": 4096' "$dir/json" | grep -q '"way": "map-batch".*"grant_operations": 4.0000' || fail "grant is not told as mapped"
+# Half as fast, always; and now slower, now faster: nobody may say which.
+grep -q '"name": "hybrid/bounce".*"size": 4096.*"ratio": 0.5000, "low": 0.5000, "high": 0.5000, "distinguishable": true' "$dir/json" || fail "hybrid is not half as fast"
+grep -q '"name": "grant/bounce".*"size": 4096.*"distinguishable": false' "$dir/json" || fail "it judges what it cannot tell"
+grep -q 'cannot tell which is faster' "$dir/out" || fail "the table judges what it cannot tell"
+"$top/bench/vgrant-bench" --report "$dir/page" "$dir/json" >"$dir/out" 2>"$dir/err" || fail "the report does not take its JSON"
+grep -q 'hypervisor: Xen 4.99.1' "$dir/page/index.html" || fail "the report does not say that this is Xen"
+
+# usage STATUS WORDS OPTION…
+usage()
+{
+	local want=$1 words=$2
+	shift 2
+	run "$@"
+	[ $status -eq "$want" ] || fail "$*: status $status"
+	grep -q -- "$words" "$dir/err" || fail "$*: it does not say: $words"
+}
+usage 2 "name the guest"
+usage 2 "--rounds 0: not a number" --guest g1 --rounds 0
+usage 2 "--seconds x: not a number" --guest g1 --seconds x
+usage 2 "--size 100: not a multiple" --guest g1 --size 100
+usage 2 "--size 2m: not a multiple" --guest g1 --size 4k,2m
+usage 2 "--depth 257: not a number" --guest g1 --depth 257
+usage 2 "there are bounce, hybrid, grant" --guest g1 --policy bounce,none
+usage 2 "not a path of a device" --guest g1 --device "/dev/vda; reboot"
+usage 2 "is not an option" --guest g1 --nonsense
+usage 1 "there is no guest g2" --guest g2
+usage 1 "g1 has no virtio disk xvdz" --guest g1 --vdev xvdz
+usage 1 "cannot write" --guest g1 --json "$dir/none/json"
+: >"$dir/broken"
+usage 1 "policy bounce, 4096 bytes, depth 1: fio: it does not work" --guest g1
+rm "$dir/agent"
+usage 1 "no vgrant-bench-agent answers in g1" --guest g1
