@@ -279,10 +279,10 @@ static int draw_costs(const struct figures *f, struct plot *plot)
 		total = first[k]->backend_ns + first[k]->guest_ns;
 		if (total <= 0)
 			continue;
-		fprintf(g, "%u \"%s\" %g %g %g %g \"%.3g%s\"\n", rows++, first[k]->name, 0.0,
+		fprintf(g, "%u \"%s\" %g %g %g %g \"%.*f%s\"\n", rows++, first[k]->name, 0.0,
 			(first[k]->backend_ns < limit ? first[k]->backend_ns : limit) / 1000,
 			(total < limit ? total : limit) / 1000,
-			(total < limit ? total : limit) / 1000, total / 1000,
+			(total < limit ? total : limit) / 1000, total < 10000 ? 2 : 0, total / 1000,
 			total > limit ? " >>" : "");
 	}
 	fprintf(g, "EOD\nplot $s using 3:1:3:4:($1-0.36):($1+0.36):ytic(2) with boxxyerror lc rgb "

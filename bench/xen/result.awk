@@ -62,6 +62,20 @@ function way(key) {
 	return each(key, "copy-ops") > 0.01 ? "copy" : "region"
 }
 
+# The same of all that a policy did, at any size: so that its points keep one name.
+function way_of(policy,    p, of, found, is) {
+	found = "region"
+	for (p = 1; p <= points; p++) {
+		split(order[p], of, SUBSEP)
+		if (of[3] != policy)
+			continue
+		is = way(order[p])
+		if (is == "map-batch" || found == "region")
+			found = is
+	}
+	return found
+}
+
 function put(text) {
 	if (json)
 		printf "%s", text >json
@@ -75,11 +89,12 @@ END {
 	put(sprintf("{\"format\": 2, \"hypervisor\": \"Xen %s\", \"machine\": {\"cpu\": \"%s\", \"kernel\": \"%s\"}, \"scheduler\": \"Xen's\", \"run_seconds\": %s, \"rounds\": %d, \"spread\": \"quartiles\", \"points\": [",
 		xen, cpu, kernel, seconds, rounds))
 	printf "%9s %5s %-8s %-9s %10s %18s %9s %9s %9s %7s %7s %7s %8s %8s\n", "bytes", "depth", "policy", "reached", "requests/s", "half of the runs", "p50 us", "p99 us", "p99.9 us", "maps", "copies", "sends", "guest us", "backend"
+	for (p = 1; p <= points; p++)
+		requests[order[p]] = count[order[p], "requests"]
 	for (p = 1; p <= points; p++) {
 		key = order[p]
 		split(key, of, SUBSEP)
 		n = runs[key]
-		requests[key] = count[key, "requests"]
 		if (requests[key] < 1) {
 			print "vgrantd has counted no request of the policy " of[3]
 			exit 1
@@ -93,7 +108,7 @@ END {
 		printf "%9d %5d %-8s %-9s %10.0f %8.0f to %-8.0f %8.0f %9.0f %9.0f %7.2f %7.2f %7.2f %8.1f %8.1f\n", of[1], of[2], of[3], way(key), median, low, high, m50, m99, m999,
 			each(key, "map-ops"), each(key, "copy-ops"), each(key, "notifications-sent"), guest_ns / 1000, backend_ns / 1000
 		put(sprintf("%s\n {\"group\": %d, \"way\": \"%s\", \"policy\": \"%s\", \"engine\": \"disk\", \"op\": \"read\", \"size\": %d, \"depth\": %d, \"queues\": 1, \"poll_us\": 0, \"guests\": 1, \"requests\": %d, ",
-			p > 1 ? "," : "", first[of[1], of[2]], way(key), of[3], of[1], of[2], requests[key]))
+			p > 1 ? "," : "", first[of[1], of[2]], way_of(of[3]), of[3], of[1], of[2], requests[key]))
 		put(sprintf("\"requests_per_second\": {\"median\": %.1f, \"low\": %.1f, \"high\": %.1f}, \"gb_per_second\": {\"median\": %.6f, \"low\": %.6f, \"high\": %.6f}, ",
 			median, low, high, median * of[1] / 1e9, low * of[1] / 1e9, high * of[1] / 1e9))
 		put(sprintf("\"latency_ns\": {\"p50\": %.0f, \"p99\": %.0f, \"p999\": %.0f}, ", m50 * 1000, m99 * 1000, m999 * 1000))

@@ -58,10 +58,10 @@ echo "$2" >>jobs
 END
 stand_in xenstore-rm <<'END'
 END
-# A thousand requests a job; those of hybrid are copied, those of grant mapped.
+# A thousand requests a job; large ones of hybrid are copied, those of grant mapped.
 stand_in vgrantctl <<'STOP'
 [ "$1 $2 $3" = "stats g1 xvda" ] || exit 1
-awk 'NF { n++ } $2 == "hybrid" { c++ } $2 == "grant" { m++ }
+awk 'NF { n++ } $2 == "hybrid" && $3 == 65536 { c++ } $2 == "grant" { m++ }
 	END { print "requests", n * 1000; print "copy-ops", c * 4000; print "bytes-copied", c * 4161000; print "map-ops", m * 2000; print "unmap-ops", m * 2000
 		print "notifications-sent", n * 250; print "pages-reached", 300 }' jobs
 STOP
@@ -88,6 +88,7 @@ for words in '"way": "region"' '"median": 100000.0, "low": 100000.0, "high": 100
 	grep -qF -- "$words" <<<"$line" || fail "of bounce it does not say: $words"
 done
 grep '"policy": "hybrid".*"size": 65536' "$dir/json" | grep -q '"way": "copy".*"grant_operations": 4.0000, "bytes_copied_by_hypervisor": 4161.0' || fail "hybrid is not told as copied"
+grep '"policy": "hybrid".*"size": 4096' "$dir/json" | grep -q '"way": "copy".*"grant_operations": 0.0000' || fail "hybrid has another name at another size"
 grep '"policy": "grant".*"size": 4096' "$dir/json" | grep -q '"way": "map-batch".*"grant_operations": 4.0000' || fail "grant is not told as mapped"
 # Half as fast, always; and now slower, now faster: nobody may say which.
 grep -q '"name": "hybrid/bounce".*"size": 4096.*"ratio": 0.5000, "low": 0.5000, "high": 0.5000, "distinguishable": true' "$dir/json" || fail "hybrid is not half as fast"
