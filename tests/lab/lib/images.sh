@@ -8,6 +8,9 @@
 #                BOOT_DRIVER            options of domain_create for the driver domain; empty: there is none
 #                BOOT_KERNEL            options of frontend-patches/build
 #                BOOT_CMDLINE           words for the command line of each domain but dom0 (may be unset)
+#                BOOT_DAEMON            options of vgrantd, which no scenario need know (may be unset)
+#                BOOT_IOREQ             not empty: xl wants to be told that disks are served by grants (may be unset)
+#                BOOT_VCPUS             processors of a guest where they matter to a scenario (unset: 2)
 #                BOOT_STOCK             not empty: the driver domain has Debian's kernel
 #   arch.sh    ARCH_DEBIAN, ARCH_TRIPLET; ARCH_CROSS, the prefix of the compiler's name; ARCH_PRESET, that of our programs;
 #              ARCH_LINK, dom0's device for the line to the lab; ARCH_TOOLS, what this machine needs
@@ -24,11 +27,11 @@
 # By boot, for a run.
 declare -A KERNELS=()
 
-# The kernel of all domains of the boot selected: VGRANT_LAB_KERNEL, or what frontend-patches/build
-# makes (it has its own cache, keyed by source, configuration and patches).
+# The kernel of all domains of the boot selected: VGRANT_LAB_KERNEL, which is one with the series, or what
+# frontend-patches/build makes (it has its own cache, keyed by source, configuration and patches).
 lab_kernel() {
 	local out log
-	if [[ ${VGRANT_LAB_KERNEL:-} ]]; then
+	if [[ ${VGRANT_LAB_KERNEL:-} && " ${BOOT_KERNEL[*]} " != *" --mmio "* ]]; then
 		[[ -f $VGRANT_LAB_KERNEL ]] || lab_die "VGRANT_LAB_KERNEL names no file: $VGRANT_LAB_KERNEL"
 		echo "$VGRANT_LAB_KERNEL"
 		return 0

@@ -32,7 +32,7 @@ daemon_kill() {
 
 daemon_run() { # PROGRAM [OPTION...]
 	on driver "rm -f /run/vgrantd.*
-		(sh -c 'echo \$\$ >/run/vgrantd.pid; exec $1 --verbose ${*:2}' >/dev/console 2>&1
+		(sh -c 'echo \$\$ >/run/vgrantd.pid; exec $1 --verbose ${BOOT_DAEMON:-} ${*:2}' >/dev/console 2>&1
 		echo \$? >/run/vgrantd.status) >/dev/null 2>&1 &
 		n=0; until [ -s /run/vgrantd.pid ]; do n=\$((n + 1)); [ \$n -lt 100 ] || exit 1; usleep 50000; done; usleep 200000
 		kill -0 \$(cat /run/vgrantd.pid)"

@@ -17,7 +17,7 @@ machine_command() {
 		-serial file:dom0.log -chardev pipe,id=link,path=state/link -serial chardev:link \
 		-kernel state/xen \
 		-append "com1=115200,8n1 console=com1 dom0_mem=${LAB_DOM0_MEMORY:-512}M,max:${LAB_DOM0_MEMORY:-512}M conring_size=1M spec-ctrl=no xpti=no loglvl=warning guest_loglvl=all" \
-		-initrd "state/kernel console=hvc0 mitigations=off LABLINK=$ARCH_LINK brd.rd_nr=1 brd.rd_size=${LAB_DISK_KIB:-49152},state/dom0.cpio"
+		-initrd "state/kernel console=hvc0 mitigations=off LABLINK=$ARCH_LINK brd.rd_nr=4 brd.rd_size=${LAB_DISK_KIB:-49152},state/dom0.cpio"
 }
 
 arch_xen() { gunzip -c "$LAB_XEN/boot/xen-$BOOT_XEN-amd64.gz" >"$1"; } # FILE

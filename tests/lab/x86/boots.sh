@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 # The kinds of boot on x86. One boot serves many scenarios; a scenario names the kinds it runs in.
 
-ARCH_BOOTS=(pv pvh pv-stock pv-xen4.20)
+ARCH_BOOTS=(pv pvh pv-stock pv-xen4.20 pvh-mmio pvh-mmio-xen4.20)
 
 boot_select() { # NAME
 	BOOT=$1
@@ -11,6 +11,8 @@ boot_select() { # NAME
 	BOOT_DRIVER=(memory=320) # options of domain_create
 	BOOT_STOCK=
 	BOOT_KERNEL=()
+	BOOT_IOREQ=
+	BOOT_DAEMON=
 	case $1 in
 	pv) # the everyday pair: no nested paging to emulate
 		BOOT_TYPE=pv
@@ -31,6 +33,19 @@ boot_select() { # NAME
 		BOOT_SMP=2
 		BOOT_XEN=4.20
 		BOOT_SUITE=trixie
+		;;
+	pvh-mmio | pvh-mmio-xen4.20) # virtio-mmio: vgrantd in dom0, the one small patch in all kernels
+		BOOT_TYPE=pvh
+		BOOT_SMP=1
+		BOOT_DRIVER=()
+		BOOT_KERNEL=(--mmio)
+		BOOT_DAEMON='--bus mmio'
+		BOOT_VCPUS=1
+		if [[ $1 == *-xen4.20 ]]; then
+			BOOT_XEN=4.20
+			BOOT_SUITE=trixie
+			BOOT_IOREQ=yes
+		fi
 		;;
 	*) lab_die "there is no boot '$1'; there are: ${ARCH_BOOTS[*]}" ;;
 	esac
