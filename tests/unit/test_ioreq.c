@@ -174,7 +174,8 @@ START_TEST(hostile_requests_are_answered_and_do_nothing)
 	ck_assert(vg_ioreq_poll(server));
 	ck_assert_uint_eq(take(0), 1); /* a write keeps its data */
 	check_untouched();
-	ck_assert_uint_ge(refused(), 1);
+	/* Xen sends INVALIDATE of its own accord: that is nobody's fault. */
+	ck_assert_uint_eq(refused() > 0, req.type != IOREQ_TYPE_INVALIDATE);
 	req.dir = IOREQ_READ;
 	request(1, &req);
 	ck_assert(vg_ioreq_poll(server));

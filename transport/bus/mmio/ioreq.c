@@ -312,6 +312,9 @@ static const struct vg_mmio *perform(struct vg_ioreq *ioreq, struct ioreq *req)
 	const struct vg_mmio *waits = NULL;
 	uint64_t addr = req->addr, offset;
 
+	/* Xen says that mappings of the guest's memory may be stale, to those who have any. */
+	if (req->type == IOREQ_TYPE_INVALIDATE)
+		return NULL;
 	if (!is_sane(req)) {
 		ioreq->stats.refused++;
 		/* There, data is an address that the instruction still needs, or no data at all. */
