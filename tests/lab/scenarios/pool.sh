@@ -107,17 +107,37 @@ untrusted() {
 	equal "pages of its buffers that were granted" "$(figure transient-grants 1)" 0
 }
 
-# Chunks whose grants the guest's kernel has ended, as it says on its console.
-chunks_ended() { grep -c 'xen_grant_chunk_remove: ' "$LAB_RUN/g1.log" || true; }
+# How often the guest's kernel has told of that event on its console.
+told() { grep -c "$1: domid=" "$LAB_RUN/g1.log" || true; } # EVENT
+
+# A request that is with the backend, its pages granted, when the guest goes down: the backend is
+# stopped until the virtio device, the last that came, has been broken.
+leave_request() { # NUMBER DISK
+	daemon_signal_all STOP
+	on g1 "echo grant >/sys/class/virtio-msg/virtio-msg-xen.$1/policy
+		cd /sys/kernel/debug/tracing/events
+		for e in xen_grant_pool/xen_grant_map xen_grant_pool/xen_grant_unmap syscalls/sys_enter_reboot; do echo 1 >\$e/enable; done
+		(dd if=/dev/$2 of=/dev/null bs=64k count=1 iflag=direct 2>/dev/null; echo 'the read ended' >/dev/console) >/dev/null 2>&1 &
+		n=0; until awk '{ f[\$1] = \$2 } END { exit !(f[\"transient-grants\"] - f[\"transient-grants-ended\"] >= 16) }' /sys/kernel/debug/virtio-msg-xen/virtio-msg-xen.$1; do
+			n=\$((n + 1)); [ \$n -lt 100 ] || exit 1; usleep 100000; done"
+}
 
 # The guest's kernel ends all grants itself: that they are gone with the domain proves nothing.
 shutdown() {
-	local id before
+	local id chunks
+	on dom0 -t 90 "vgrantctl attach g1 --backend driver --image /dev/ram2 --vdev xvdc --timeout $(lab_scale 60)"
+	leave_request 2 "$(guest_disk g1 51744)"
 	id=$(domid g1)
-	before=$(chunks_ended)
+	chunks=$(told xen_grant_chunk_remove)
 	on g1 '(sleep 1; reboot -f) >/dev/null 2>&1 &'
+	lab_until 20 log_has g1 sys_reboot || fail "the guest does not go down"
+	lab_nap 1
+	daemon_signal_all CONT
 	domain_gone "$id"
-	equal "chunks of two disks whose grants were ended at shutdown" "$(($(chunks_ended) - before))" 4
+	equal "chunks of three disks whose grants were ended at shutdown" "$(($(told xen_grant_chunk_remove) - chunks))" 6
+	! log_has g1 'the read ended' || fail "the request was over before the guest went down, which proves nothing"
+	[[ $(told xen_grant_map) -gt 0 ]] || fail "no grant of a buffer was told of"
+	equal "mappings that were undone at shutdown" "$(told xen_grant_unmap)" "$(told xen_grant_map)"
 	! log_has g1 'does not let go' || fail "the guest's kernel could not end its grants"
 }
 

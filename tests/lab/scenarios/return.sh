@@ -101,6 +101,22 @@ refused() { # MAY-KEEP
 offered() { on dom0 "xenstore-read $front/control-ref $front/event-channel"; }
 closed() { [[ $(on dom0 "xenstore-read $front/state") == 6 ]]; }
 
+# Nobody serves the disk, but its backend's state is that of one that comes and goes, as fast as the
+# guest's driver follows, for four seconds: how often that offers a connection.
+comes_and_goes() {
+	local offers back
+	back=/local/domain/$(domid driver)/backend/virtio_disk/$(domid g1)/51712
+	on g1 "$bind"
+	offers=$(on dom0 "front=\$(xenstore-read $back/frontend); offers=0; now=0; read end x </proc/uptime; end=\$((\${end%.*} + 4))
+		state_is() { n=0; until [ \$(xenstore-read \$front/state) = \$1 ]; do n=\$((n + 1)); [ \$n -lt $(($(lab_scale 10) * 50)) ] || exit 1; usleep 20000; done; }
+		while [ \${now%.*} -lt \$end ]; do
+			xenstore-write $back/state 2; state_is 3; offers=\$((offers + 1)); xenstore-write $back/state 6; state_is 6; read now x </proc/uptime
+		done; echo \$offers")
+	echo "a backend that comes and goes was offered $offers connections in four seconds"
+	((offers > 1 && offers <= 6)) || fail "a backend that comes and goes was offered $offers connections in four seconds"
+	guest_release g1 51712
+}
+
 # The guest's driver takes the disk away from a backend that need not help, then that one ends.
 leave() {
 	guest_release g1 51712
@@ -115,6 +131,7 @@ scenario() {
 	# Few pages at hand, and all of the RAM disk there.
 	on g1 'echo 100000 >/proc/sys/vm/percpu_pagelist_high_fraction; dd if=/dev/urandom of=/dev/ram0 bs=64k count=16 2>/dev/null'
 	leave
+	comes_and_goes
 
 	# Served well, with NEXT in every descriptor; then it says that it has let go, and has not.
 	serve next,keep-region bounce
