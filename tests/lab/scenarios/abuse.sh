@@ -43,10 +43,11 @@ guest_quiet() {
 
 save() { on dom0 -t 180 'xl save -c g1 /tmp/saved >/tmp/save.out 2>&1 || { cat /tmp/save.out; exit 1; }; rm -f /tmp/saved'; }
 
-# KiB that are free in the guest, and KiB that vgrantd has.
+# KiB that are free in the guest, and KiB of memory of its own that vgrantd has: what it maps of the
+# guest is none of that, and goes up and down with the pools.
 memory() {
 	on g1 'echo 3 >/proc/sys/vm/drop_caches; awk "\$1 == \"MemFree:\" { print \$2 }" /proc/meminfo'
-	on driver "for p in $(daemon_processes); do cat /proc/\$p/status; done | awk '\$1 == \"VmRSS:\" { sum += \$2 } END { print sum }'"
+	on driver "for p in $(daemon_processes); do cat /proc/\$p/status; done | awk '\$1 == \"RssAnon:\" { sum += \$2 } END { print sum }'"
 }
 
 scenario() {
@@ -90,5 +91,5 @@ abuser run /run/abuse.list" || fail "seed $seed: $(cat "$LAB_RUN/state/problem")
 	mapfile -t now < <(memory)
 	echo "KiB free in the guest: ${was[0]}, then ${now[0]}; of vgrantd: ${was[1]}, then ${now[1]}"
 	((was[0] - now[0] < 8192)) || fail "seed $seed: the guest has lost $((was[0] - now[0])) KiB of its memory"
-	((now[1] - was[1] < 4096)) || fail "seed $seed: vgrantd has grown by $((now[1] - was[1])) KiB"
+	((now[1] - was[1] < 1024)) || fail "seed $seed: vgrantd has grown by $((now[1] - was[1])) KiB"
 }
