@@ -94,9 +94,10 @@ int blk_make_data(struct vgg_blk *blk, struct blk_queue *bq)
 		if (i % per_chunk == 0) {
 			err = blk_take_pages(blk, per_chunk * slot_pages, in_regions(blk->mode),
 					     &bq->chunks[bq->num_chunks]);
+			/* Granted it may be though it could not be declared. */
+			bq->num_chunks++;
 			if (err)
 				break;
-			bq->num_chunks++;
 		}
 		bq->slots[i].pages = &bq->chunks[bq->num_chunks - 1];
 		bq->slots[i].offset = (size_t)(i % per_chunk) * slot_pages * VGG_PAGE;
