@@ -12,8 +12,8 @@ fio_line() { # VDX OPTION...
 }
 
 # guest_busy NAME VDX...: fio writes and reads there until busy_stop, or until the first error.
-# Of requests of 64 KiB vgrantd maps the pages, smaller ones it copies.
-guest_busy() { guest_busy_with 512/20:4k/60:64k/20 "$@"; }
+# Of requests of 72 KiB vgrantd maps the pages, smaller ones it copies.
+guest_busy() { guest_busy_with 512/20:4k/60:72k/20 "$@"; }
 
 guest_busy_with() { # SIZES NAME VDX...
 	local disk lines=''

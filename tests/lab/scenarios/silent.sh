@@ -91,7 +91,7 @@ during_io() {
 # mapped in that moment is chance: then the guest's log tells, and else every request has failed.
 during_mapped_io() {
 	silent_guest
-	guest_busy_with 64k/100 g1 vda
+	guest_busy_with 72k/100 g1 vda
 	daemon_signal_all STOP
 	given_up mapped
 	kept_or_failed g1 vda
