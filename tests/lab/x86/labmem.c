@@ -26,7 +26,7 @@
 #include "labmem.h"
 
 /* What is left free of all memory, for those who also run. */
-#define RESERVE_KIB 5120
+#define RESERVE_KIB 8192
 #define PIECES      2048 /* of a MiB */
 
 void die(const char *fmt, ...)
