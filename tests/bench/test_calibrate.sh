@@ -2,18 +2,8 @@
 # SPDX-License-Identifier: MIT
 # vgrant-bench --calibrate: the thresholds that it draws are those of the figures that it is given, in a form
 # that vgrantd takes; and what it refuses.
-set -uo pipefail
-build=$(cd "$1" && pwd)
-top=$(cd "$(dirname "$0")/../.." && pwd)
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-
-fail()
-{
-	echo "FAIL: $1" >&2
-	cat "$dir/out" "$dir/err" >&2
-	exit 1
-}
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh" || exit 1
 
 # figures MAP-AND-UNMAP-NS COPY-NS MEMCPY-NS: a machine where that is what a page costs, however many there are.
 figures()
@@ -90,15 +80,6 @@ run --output "$dir/env" "$dir/simulated"
 [ $status -eq 1 ] || fail "a fragment from the simulated hypervisor gives status $status"
 [ ! -e "$dir/env" ] || fail "a fragment was written from the simulated hypervisor"
 
-# usage STATUS WORDS OPTION…
-usage()
-{
-	local want=$1 words=$2
-	shift 2
-	run "$@"
-	[ $status -eq "$want" ] || fail "$*: status $status"
-	grep -q -- "$words" "$dir/err" || fail "$*: it does not say: $words"
-}
 usage 2 "name the file"
 usage 2 "--memory 0: not a number from 1" --memory 0 "$dir/dear"
 usage 2 "--grant-ns 08x: not a number from 1" --grant-ns 08x "$dir/dear"

@@ -2,20 +2,10 @@
 # SPDX-License-Identifier: MIT
 # vgrant-micro measures every operation on the simulated hypervisor, leaves nothing behind, says what goes
 # wrong, and refuses bad input in words.
-set -uo pipefail
-build=$(cd "$1" && pwd)
-top=$(cd "$(dirname "$0")/../.." && pwd)
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh" || exit 1
 export TMPDIR=$dir VGRANT_BUILD=$build
 micro=$build/bench/micro/vgrant-micro
-
-fail()
-{
-	echo "FAIL: $1" >&2
-	cat "$dir/out" "$dir/err" >&2
-	exit 1
-}
 
 # run COMMAND…: its status is in $status.
 run()
@@ -45,22 +35,13 @@ unset XENSIM_FAULT
 [ $status -eq 1 ] || fail "a refused copy gives status $status"
 grep -q 'a page of domain 2 cannot be copied' "$dir/err" || fail "it is not said that a copy was refused"
 
-# usage STATUS WORDS OPTION…
-usage()
-{
-	local want=$1 words=$2
-	shift 2
-	run "$micro" "$@"
-	[ $status -eq "$want" ] || fail "$*: status $status"
-	grep -q -- "$words" "$dir/err" || fail "$*: it does not say: $words"
-}
-usage 2 "--rounds 2: not a number from 3" --rounds 2
-usage 2 "--ms x: not a number from 1" --ms x
-usage 2 "--guest 99999: not a domain's id" --guest 99999 "$dir/x"
-usage 2 "name also the file" --guest 1
-usage 2 "'nonsense' is not an option" nonsense
-usage 2 "the end that serves measures nothing" --serve 1 --json "$dir/j"
-usage 1 "cannot read" --guest 1 "$dir/none"
+usage 2 "--rounds 2: not a number from 3" "$micro" --rounds 2
+usage 2 "--ms x: not a number from 1" "$micro" --ms x
+usage 2 "--guest 99999: not a domain's id" "$micro" --guest 99999 "$dir/x"
+usage 2 "name also the file" "$micro" --guest 1
+usage 2 "'nonsense' is not an option" "$micro" nonsense
+usage 2 "the end that serves measures nothing" "$micro" --serve 1 --json "$dir/j"
+usage 1 "cannot read" "$micro" --guest 1 "$dir/none"
 echo "port 5 refs 1 2 3" >"$dir/few"
-usage 1 "is not what 'vgrant-micro --serve' prints" --guest 1 "$dir/few"
-usage 1 "cannot write" --json "$dir/none/json"
+usage 1 "is not what 'vgrant-micro --serve' prints" "$micro" --guest 1 "$dir/few"
+usage 1 "cannot write" "$micro" --json "$dir/none/json"

@@ -1,20 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # vgrant-peers: it measures our engine, notices engines that do less than they are asked, and refuses bad
-# input in words. bench/peers/run, and what it builds of others, is the part "peers" of tests/run.
-set -uo pipefail
-build=$1
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# input in words. bench/peers/run, and what it builds of others, is in the part "report" of tests/run.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh" || exit 1
 peers=$build/bench/peers
 liar=$build/tests/bench/liar.so
-
-fail()
-{
-	echo "FAIL: $1" >&2
-	cat "$dir/out" "$dir/err" >&2
-	exit 1
-}
 
 # run OPTION…: its status is in $status.
 run()
@@ -45,15 +36,6 @@ refused other-length "a wrong length"
 refused other-address "resolved an address or a length to another"
 refused too-few "a whole batch"
 
-# usage STATUS WORDS OPTION…
-usage()
-{
-	local want=$1 words=$2
-	shift 2
-	run "$@"
-	[ $status -eq "$want" ] || fail "$*: status $status"
-	grep -q -- "$words" "$dir/err" || fail "$*: it does not say: $words"
-}
 usage 2 "--runs 19: not a number from 20" --runs 19 "$liar"
 usage 2 "--runs x: not a number from 20" --runs x "$liar"
 usage 2 "--starts 0: not a number from 1" --starts 0 "$liar"

@@ -2,19 +2,9 @@
 # SPDX-License-Identifier: MIT
 # vgrant-bench --report: the page holds the plots and the figures of the files that it is given, and needs
 # no other; and what it refuses.
-set -uo pipefail
-build=$(cd "$1" && pwd)
-top=$(cd "$(dirname "$0")/../.." && pwd)
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh" || exit 1
 export VGRANT_BUILD=$build
-
-fail()
-{
-	echo "FAIL: $1" >&2
-	cat "$dir/out" "$dir/err" >&2
-	exit 1
-}
 
 # run OPTION…: its status is in $status.
 run()
@@ -90,15 +80,6 @@ run "$dir/page" "$dir/xen.json"
 ! grep -q 'Measured on the simulated' "$page" || fail "figures of Xen are called simulated"
 ! grep -q '<h2 id="micro">' "$page" || fail "a plot has no figures"
 
-# usage STATUS WORDS OPTION…
-usage()
-{
-	local want=$1 words=$2
-	shift 2
-	run "$@"
-	[ $status -eq "$want" ] || fail "$*: status $status"
-	grep -q -- "$words" "$dir/err" || fail "$*: it does not say: $words"
-}
 usage 2 "needs a directory"
 usage 2 "needs a directory" --quick
 usage 1 "cannot read" "$dir/page" "$dir/none.json"

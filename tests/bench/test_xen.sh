@@ -2,19 +2,9 @@
 # SPDX-License-Identifier: MIT
 # vgrant-bench --xen, over programs that stand in for Xen's: its turns, its arithmetic, its JSON, which the
 # report takes, and what it refuses. The real ones are in the lab's scenario xenbench.
-set -uo pipefail
-build=$(cd "$1" && pwd)
-top=$(cd "$(dirname "$0")/../.." && pwd)
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh" || exit 1
 export VGRANT_BUILD=$build
-
-fail()
-{
-	echo "FAIL: $1" >&2
-	cat "$dir/out" "$dir/err" >&2
-	exit 1
-}
 
 # stand_in NAME: the script on standard input.
 mkdir "$dir/bin"
@@ -97,15 +87,6 @@ grep -q 'cannot tell which is faster' "$dir/out" || fail "the table judges what 
 "$top/bench/vgrant-bench" --report "$dir/page" "$dir/json" >"$dir/out" 2>"$dir/err" || fail "the report does not take its JSON"
 grep -q 'hypervisor: Xen 4.99.1' "$dir/page/index.html" || fail "the report does not say that this is Xen"
 
-# usage STATUS WORDS OPTION…
-usage()
-{
-	local want=$1 words=$2
-	shift 2
-	run "$@"
-	[ $status -eq "$want" ] || fail "$*: status $status"
-	grep -q -- "$words" "$dir/err" || fail "$*: it does not say: $words"
-}
 usage 2 "name the guest"
 usage 2 "--rounds 0: not a number" --guest g1 --rounds 0
 usage 2 "--seconds x: not a number" --guest g1 --seconds x
