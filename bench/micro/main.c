@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../number.h"
 #include "micro.h"
 
 #define EXIT_USAGE 2
@@ -38,16 +39,6 @@ static int bad_usage(const char *option, const char *text, const char *want)
 	fprintf(stderr, "vgrant-micro: --%s %.64s: %s\nvgrant-micro: try 'vgrant-micro --help'\n",
 		option, text, want);
 	return EXIT_USAGE;
-}
-
-static bool number(const char *text, unsigned int min, unsigned int max, unsigned int *value)
-{
-	size_t len = strlen(text);
-
-	if (!len || len > 9 || strspn(text, "0123456789") != len)
-		return false;
-	*value = (unsigned int)strtoul(text, NULL, 10);
-	return *value >= min && *value <= max;
 }
 
 enum {

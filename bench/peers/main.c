@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../number.h"
 #include "peers.h"
 
 #define EXIT_USAGE 2
@@ -33,16 +34,6 @@ static int bad_usage(const char *option, const char *text, const char *want)
 	fprintf(stderr, "vgrant-peers: --%s %.64s: %s\nvgrant-peers: try 'vgrant-peers --help'\n",
 		option, text, want);
 	return EXIT_USAGE;
-}
-
-static bool number(const char *text, unsigned int min, unsigned int max, unsigned int *value)
-{
-	size_t len = strlen(text);
-
-	if (!len || len > 9 || strspn(text, "0123456789") != len)
-		return false;
-	*value = (unsigned int)strtoul(text, NULL, 10);
-	return *value >= min && *value <= max;
 }
 
 enum {
