@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct proc {
@@ -43,5 +44,7 @@ int proc_stop(struct proc *p, int sig, unsigned int timeout_ms);
 void proc_catch_signals(void);
 bool proc_interrupted(void);
 void proc_sleep_ms(unsigned int ms);
+/* CLOCK_MONOTONIC, which all processes see alike. */
+uint64_t proc_now_ns(void);
 
 #endif

@@ -19,14 +19,6 @@
 		*/
 #define LEAD_EACH_NS 100000
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static double clock_seconds(clockid_t clock)
 {
 	struct timespec ts = {0};
@@ -102,7 +94,7 @@ static int ask_latency(struct side *side, unsigned int guests, struct histogram 
 /* All guests get the same window, so that each has all others beside it all the time. */
 static int ask_run(struct side *side, unsigned int guests, struct run *run)
 {
-	uint64_t begin = now_ns() + LEAD_NS + (uint64_t)guests * LEAD_EACH_NS;
+	uint64_t begin = proc_now_ns() + LEAD_NS + (uint64_t)guests * LEAD_EACH_NS;
 	uint64_t end = begin + (uint64_t)(run->seconds * 1e9), least = UINT64_MAX, in_window = 0;
 	unsigned int limit_ms = (RUN_SPARE_S + (unsigned int)run->seconds) * 1000;
 	char text[80], *line;

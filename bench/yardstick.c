@@ -20,14 +20,6 @@ struct yardstick {
 	pid_t echo;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* ---- memcpy ---- */
 
 static int start_memcpy(struct yardstick *y, const struct work *work)
@@ -56,7 +48,7 @@ static void run_memcpy(struct yardstick *y, uint64_t end, struct run *run)
 			at = at + y->size < y->all ? at + y->size : 0;
 		}
 		run->requests += block;
-	} while (now_ns() < end);
+	} while (proc_now_ns() < end);
 }
 
 /* ---- eventfd ---- */
@@ -88,7 +80,7 @@ static int start_eventfd(struct yardstick *y)
 static int run_eventfd(struct yardstick *y, uint64_t end, struct run *run,
 		       struct histogram *latency)
 {
-	uint64_t word = 1, before = now_ns();
+	uint64_t word = 1, before = proc_now_ns();
 
 	while (before < end) {
 		uint64_t now;
@@ -96,7 +88,7 @@ static int run_eventfd(struct yardstick *y, uint64_t end, struct run *run,
 		if (write(y->there, &word, sizeof(word)) != sizeof(word) ||
 		    read(y->back, &word, sizeof(word)) != sizeof(word))
 			return -errno;
-		now = now_ns();
+		now = proc_now_ns();
 		histogram_add(latency, now - before, 1);
 		before = now;
 		run->requests++;
@@ -142,7 +134,7 @@ void yardstick_stop(struct yardstick *y)
 
 int yardstick_run(struct yardstick *y, double seconds, struct run *run, struct histogram *latency)
 {
-	uint64_t begin = now_ns(), end = begin + (uint64_t)(seconds * 1e9);
+	uint64_t begin = proc_now_ns(), end = begin + (uint64_t)(seconds * 1e9);
 	int err = 0;
 
 	*run = (struct run){.slowest = 1};
@@ -152,6 +144,6 @@ int yardstick_run(struct yardstick *y, double seconds, struct run *run, struct h
 		err = run_eventfd(y, end, run, latency);
 	run->in_time = run->requests;
 	/* What was begun before the end counts, and its time too. */
-	run->seconds = (double)(now_ns() - begin) / 1e9;
+	run->seconds = (double)(proc_now_ns() - begin) / 1e9;
 	return err ? complain(err, "%s: %s", y->way->name, strerror(-err)) : 0;
 }
