@@ -205,6 +205,20 @@ int vgd_node_read_front(struct vgd_node *node, const char *key, uint32_t *value)
 	return rc ? rc : vg_store_read_u32(node->sup->store, path, UINT32_MAX, value);
 }
 
+bool vgd_node_take_worker(struct vgd_node *node, struct vg_ipc_msg *msg)
+{
+	char words[VGD_WORDS_MAX];
+
+	node->worker = vgd_worker_get(node->sup, node->domid, words, sizeof(words));
+	if (!node->worker) {
+		vgd_node_refuse(node, words);
+		return false;
+	}
+	node->device = node->sup->next_device++;
+	msg->device = node->device;
+	return true;
+}
+
 void vgd_node_send_attach(struct vgd_node *node, struct vg_ipc_msg *msg)
 {
 	struct vg_ipc_attach *attach = &msg->u.attach;
@@ -228,7 +242,6 @@ static void attach(struct vgd_node *node)
 {
 	struct vg_ipc_msg msg = {.type = VG_IPC_ATTACH};
 	struct vg_ipc_attach *attach = &msg.u.attach;
-	char words[VGD_WORDS_MAX];
 	uint32_t version = 0;
 
 	/* The end of a worker marks this node. */
@@ -246,13 +259,8 @@ static void attach(struct vgd_node *node)
 				      " and " VG_KEY_EVENT_CHANNEL " before its state 3");
 		return;
 	}
-	node->worker = vgd_worker_get(node->sup, node->domid, words, sizeof(words));
-	if (!node->worker) {
-		vgd_node_refuse(node, words);
+	if (!vgd_node_take_worker(node, &msg))
 		return;
-	}
-	node->device = node->sup->next_device++;
-	msg.device = node->device;
 	attach->bus = VG_IPC_BUS_MSG;
 	vgd_node_send_attach(node, &msg);
 	vgd_node_enter(node, VGD_ATTACHING, WORKER_MS);

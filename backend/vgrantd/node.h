@@ -150,6 +150,9 @@ void vgd_node_failed(struct vgd_node *node, const char *words);
 /* Steps of the state machine, for node_mmio.c. */
 void vgd_node_enter(struct vgd_node *node, enum vgd_phase phase, uint64_t wait_ms);
 void vgd_node_refuse(struct vgd_node *node, const char *words);
+/* A worker for the device, which gets a number of its own, in @msg as well; false: refused in
+ * words. */
+bool vgd_node_take_worker(struct vgd_node *node, struct vg_ipc_msg *msg);
 /* Fills in what every bus has, and sends @msg with the image. */
 void vgd_node_send_attach(struct vgd_node *node, struct vg_ipc_msg *msg);
 void vgd_node_detach(struct vgd_node *node);

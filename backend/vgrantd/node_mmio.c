@@ -130,7 +130,6 @@ void vgd_mmio_attach(struct vgd_node *node)
 {
 	struct vg_ipc_msg msg = {.type = VG_IPC_ATTACH};
 	struct vg_ipc_attach *attach = &msg.u.attach;
-	char words[VGD_WORDS_MAX];
 
 	/* The end of a worker marks this node. */
 	if (vgd_worker_wait(node->sup, node->domid))
@@ -141,13 +140,8 @@ void vgd_mmio_attach(struct vgd_node *node)
 		vgd_node_refuse(node, "there is no room for the registers of one more device");
 		return;
 	}
-	node->worker = vgd_worker_get(node->sup, node->domid, words, sizeof(words));
-	if (!node->worker) {
-		vgd_node_refuse(node, words);
+	if (!vgd_node_take_worker(node, &msg))
 		return;
-	}
-	node->device = node->sup->next_device++;
-	msg.device = node->device;
 	attach->bus = VG_IPC_BUS_MMIO;
 	attach->base = node->config.base;
 	attach->irq_kind = node->config.irq_kind;
