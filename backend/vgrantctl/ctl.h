@@ -24,6 +24,7 @@
 #define KEY_ENGINE        "vgrant-engine"
 #define KEY_QUEUES        "vgrant-queues"
 #define KEY_SIZE          "vgrant-size"
+#define KEY_DRIVER        "vgrant-driver"
 #define KEY_STATS         "vgrant-stats"
 #define KEY_STATS_REQUEST "vgrant-stats-request"
 
@@ -112,6 +113,7 @@ struct device {
 struct device_info {
 	uint32_t state, front_state;
 	bool online, read_only, served; /* served: a vgrantd has taken it up */
+	bool connected;                 /* the guest's driver uses it */
 	uint32_t queues;
 	char mode[8];
 	char engine[32];

@@ -53,6 +53,10 @@ void device_read_info(struct ctl *ctl, const struct device *device, struct devic
 	info->online = read_number(ctl, device->dir, "online", 1, 0);
 	info->queues = read_number(ctl, device->dir, KEY_QUEUES, 16, 1);
 	info->served = !device_read(ctl, device->dir, VG_KEY_VERSION, version, sizeof(version));
+	/* A driver that knows nothing of xenbus leaves the state at 2. */
+	info->connected = info->state == VG_XENBUS_CONNECTED ||
+			  (info->state == VG_XENBUS_INIT_WAIT &&
+			   read_number(ctl, device->dir, KEY_DRIVER, 1, 0));
 	device_read(ctl, device->dir, "mode", info->mode, sizeof(info->mode));
 	info->read_only = strcmp(info->mode, "w") != 0;
 	if (device_read(ctl, device->dir, KEY_ENGINE, info->engine, sizeof(info->engine)))
@@ -76,7 +80,7 @@ const char *state_words(const struct device_info *info)
 		return "waits for vgrantd";
 	case VG_XENBUS_INIT_WAIT:
 	case VG_XENBUS_INITIALISED:
-		return "waits for the guest";
+		return info->connected ? "connected" : "waits for the guest";
 	case VG_XENBUS_CONNECTED:
 		return "connected";
 	case VG_XENBUS_CLOSING:

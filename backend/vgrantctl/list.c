@@ -10,13 +10,14 @@
 static json_t *device_json(const struct device *device, const struct device_info *info)
 {
 	char vdev[16];
-	json_t *json = json_pack("{s:i, s:i, s:s, s:I, s:s, s:s, s:b, s:b, s:i, s:o}", "domain",
-				 (int)device->domid, "backend", (int)device->backend, "vdev",
-				 vdev_name(device->devid, vdev), "devid", (json_int_t)device->devid,
-				 "state", state_name(info->state), "guest-state",
-				 state_name(info->front_state), "online", (int)info->online,
-				 "read-only", (int)info->read_only, "queues", (int)info->queues,
-				 "engine", json_text(info->engine));
+	json_t *json =
+		json_pack("{s:i, s:i, s:s, s:I, s:s, s:s, s:b, s:b, s:b, s:i, s:o}", "domain",
+			  (int)device->domid, "backend", (int)device->backend, "vdev",
+			  vdev_name(device->devid, vdev), "devid", (json_int_t)device->devid,
+			  "state", state_name(info->state), "guest-state",
+			  state_name(info->front_state), "connected", (int)info->connected,
+			  "online", (int)info->online, "read-only", (int)info->read_only, "queues",
+			  (int)info->queues, "engine", json_text(info->engine));
 
 	if (json && device->leftover)
 		json_object_set_new(json, "half-removed", json_true());

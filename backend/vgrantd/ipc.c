@@ -29,6 +29,7 @@ static size_t record_size(uint32_t type)
 	case VG_IPC_DETACHED:
 		return HEAD;
 	case VG_IPC_PORT:
+	case VG_IPC_DRIVER:
 		return HEAD + sizeof(uint32_t);
 	case VG_IPC_GET_STATS:
 		return HEAD + sizeof(uint64_t);
@@ -140,6 +141,8 @@ static bool record_ok(const struct vg_ipc_msg *msg, size_t size, bool has_fd)
 		       terminated(msg->u.result.words, sizeof(msg->u.result.words));
 	case VG_IPC_STATS:
 		return msg->device && stats_ok(&msg->u.stats);
+	case VG_IPC_DRIVER:
+		return msg->device && msg->u.driver <= 1;
 	case VG_IPC_SHUTDOWN:
 		return !msg->device;
 	default:

@@ -19,6 +19,7 @@
  *   STATE ->                                     before ATTACH: where its registers are kept
  *   LEAVE ->       <- DETACHED                   as DETACH, but for a later worker to go on
  *   PORT ->        <- BOUND, error, words        the event channel of its interrupt; 0: none
+ *                  <- DRIVER                     the guest's driver has set DRIVER_OK, or reset
  *
  * DETACH and FAILED may cross: a worker that gets DETACH for an id that it does not know answers
  * DETACHED; a supervisor ignores a DETACHED for an id that it has forgotten. SHUTDOWN lets go of
@@ -51,6 +52,7 @@ enum vg_ipc_type {
 	VG_IPC_FAILED,
 	VG_IPC_STATS,
 	VG_IPC_BOUND,
+	VG_IPC_DRIVER,
 };
 
 enum vg_ipc_kind {
@@ -124,7 +126,8 @@ struct vg_ipc_msg {
 		struct vg_ipc_result result;
 		struct vg_ipc_stats stats; /* VG_IPC_GET_STATS sends no more than the cookie */
 		uint64_t cookie;
-		uint32_t port; /* VG_IPC_PORT: the guest's */
+		uint32_t port;   /* VG_IPC_PORT: the guest's */
+		uint32_t driver; /* VG_IPC_DRIVER: 1 or 0 */
 	} u;
 };
 

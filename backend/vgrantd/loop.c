@@ -71,8 +71,10 @@ static bool serve_connections(struct worker *w, uint64_t now_ms)
 	for (struct served *s = w->served; s; s = s->next) {
 		int ret = s->ending || !s->conn ? 0 : vg_xenbus_conn_service(s->conn, now_ms);
 
-		if (s->mmio)
+		if (s->mmio) {
 			vg_mmio_service(s->mmio, now_ms);
+			worker_mmio_tell(w, s, now_ms);
+		}
 		if (ret < 0)
 			worker_fail(w, s, "its control page breaks the protocol");
 		more |= ret > 0;
@@ -125,7 +127,7 @@ static int sleep_timeout(const struct worker *w, uint64_t now_ms)
 	int timeout = w->ioreq ? vg_ioreq_timeout(w->ioreq, now_ms) : -1;
 
 	for (struct served *s = w->served; s; s = s->next) {
-		int t = s->mmio     ? vg_mmio_timeout(s->mmio, now_ms)
+		int t = s->mmio     ? worker_mmio_timeout(s, now_ms)
 			: s->ending ? -1
 				    : vg_xenbus_conn_timeout(s->conn, now_ms);
 

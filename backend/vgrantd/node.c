@@ -517,6 +517,9 @@ uint64_t vgd_node_deadline(const struct vgd_node *node)
 		next = node->publish_retry.at_ms;
 	if (node->phase == VGD_OPENING && node->not_before_ms < next)
 		next = node->not_before_ms;
+	if (node->phase == VGD_CONNECTED && node->driver != node->driver_told &&
+	    node->driver_ms < next)
+		next = node->driver_ms;
 	if (!node->front_seen && node->front_until_ms && node->phase != VGD_REMOVING &&
 	    node->front_until_ms < next)
 		next = node->front_until_ms;

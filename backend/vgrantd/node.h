@@ -43,6 +43,7 @@ struct vgd_worker;
 #define VGD_KEY_INTERRUPT     "vgrant-interrupt"
 #define VGD_KEY_IOREQ         "vgrant-ioreq"
 #define VGD_KEY_RESUME        "vgrant-resume"
+#define VGD_KEY_DRIVER        "vgrant-driver"
 #define VGD_KEY_STATS         "vgrant-stats"
 #define VGD_KEY_STATS_REQUEST "vgrant-stats-request"
 
@@ -125,6 +126,9 @@ struct vgd_node {
 	uint32_t ioreq; /* the guest's IOREQ server, or VG_IOREQ_NONE */
 	uint32_t port;  /* that the worker was told to bind, or 0 */
 	unsigned int busy_tries;
+	bool driver;                /* the worker says: it has set DRIVER_OK */
+	bool driver_told;           /* so it stands in our directory */
+	uint64_t driver_ms;         /* not before this it is written again */
 	char resume[VGD_TOKEN_MAX]; /* of the file of its registers; "": there is none */
 
 	char stats_nonce[VGD_NONCE_MAX];
@@ -172,6 +176,8 @@ void vgd_node_close_image(struct vgd_node *node);
 void vgd_mmio_attach(struct vgd_node *node);
 void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result);
 void vgd_mmio_bound(struct vgd_node *node, const struct vg_ipc_result *result);
+/* The guest's driver has come, or gone. */
+void vgd_mmio_driver(struct vgd_node *node, bool there);
 /* The worker has gone: true when another one goes on, false when that is not to be. */
 bool vgd_mmio_failed(struct vgd_node *node);
 /* Phases in which a worker has the device. */
@@ -205,6 +211,8 @@ void vgd_node_set_state(struct vgd_node *node, enum vg_xenbus_state state);
 int vgd_node_publish(struct vgd_node *node);
 /* Writes vgrant-error; an empty @words removes it. */
 void vgd_node_set_error(struct vgd_node *node, const char *words);
+/* Writes whether the guest's driver is there: vgrant-driver. */
+void vgd_node_set_driver(struct vgd_node *node);
 /* Removes the directory if its state is still 6, and its parent when that is then empty. 0 also
  * when there is nothing left to do; negative errno. */
 int vgd_node_remove_dir(struct vgd_node *node);

@@ -200,6 +200,9 @@ void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result
 	}
 	node->busy_tries = 0;
 	node->ioreq = result->ioreq;
+	node->driver = false;
+	node->driver_told = false;
+	node->driver_ms = 0;
 	if (vgd_node_publish(node)) {
 		vgd_node_failed(node, "what the guest needs cannot be written to xenstore");
 		return;
@@ -230,6 +233,22 @@ void vgd_mmio_bound(struct vgd_node *node, const struct vg_ipc_result *result)
 	if (node->state != VG_XENBUS_CONNECTED)
 		vgd_node_set_state(node, VG_XENBUS_CONNECTED);
 	vgd_node_log(node, VG_LOG_INFO, "connected");
+}
+
+/* Of a driver on xenbus the states tell. */
+void vgd_mmio_driver(struct vgd_node *node, bool there)
+{
+	if (node->config.irq_kind != VG_IPC_IRQ_EVTCHN)
+		node->driver = there;
+}
+
+static void tell_driver(struct vgd_node *node)
+{
+	if (node->driver == node->driver_told || node->sup->now_ms < node->driver_ms)
+		return;
+	vgd_node_set_driver(node);
+	vgd_node_log(node, VG_LOG_INFO,
+		     node->driver ? "connected" : "the guest's driver has reset it");
 }
 
 /* A driver that finds its device through xenbus. */
@@ -279,6 +298,7 @@ void vgd_mmio_run(struct vgd_node *node, const struct vgd_look *look)
 		vgd_node_enter(node, VGD_CLOSING, in_use ? CLOSING_MS : 0);
 		node->dirty = true;
 	} else if (node->phase == VGD_CONNECTED) {
+		tell_driver(node);
 		run_frontend(node, look);
 	}
 }

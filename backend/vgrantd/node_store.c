@@ -20,6 +20,8 @@
 /* Between tries of what xenstored refuses: a quota may be raised, a directory be given to us. */
 #define RETRY_MS     200
 #define RETRY_MAX_MS 10000
+/* Between two changes that the guest's driver can cause. */
+#define DRIVER_MS 1000
 
 void vgd_retry_later(struct vgd_node *node, struct vgd_retry *retry)
 {
@@ -123,7 +125,8 @@ static int publish_mmio(struct vgd_node *node)
 	const struct change changes[] = {
 		{"base", base},         {"size", size},
 		{VGD_KEY_IOREQ, ioreq}, {VGD_KEY_RESUME, node->resume[0] ? node->resume : NULL},
-		{VGD_KEY_ERROR, NULL},  {"state", "2"},
+		{VGD_KEY_ERROR, NULL},  {VGD_KEY_DRIVER, NULL},
+		{"state", "2"},
 	};
 	char path[VG_STORE_PATH_MAX];
 	uint32_t state = 0;
@@ -136,7 +139,7 @@ static int publish_mmio(struct vgd_node *node)
 	snprintf(size, sizeof(size), "0x%x", VG_MMIO_SIZE);
 	snprintf(ioreq, sizeof(ioreq), "%" PRIu32, node->ioreq);
 	node->state = connected ? VG_XENBUS_CONNECTED : VG_XENBUS_INIT_WAIT;
-	return change(node, changes, connected ? 5 : 6);
+	return change(node, changes, connected ? 6 : 7);
 }
 
 static int publish_msg(struct vgd_node *node)
@@ -176,6 +179,16 @@ void vgd_node_set_error(struct vgd_node *node, const char *words)
 	snprintf(text, sizeof(text), "%s", words);
 	vgd_printable(text);
 	change(node, changes, 1);
+}
+
+void vgd_node_set_driver(struct vgd_node *node)
+{
+	const struct change changes[] = {{VGD_KEY_DRIVER, node->driver ? "1" : NULL}};
+	int rc = change(node, changes, 1);
+
+	node->driver_ms = node->sup->now_ms + DRIVER_MS;
+	if (!rc || rc == -ENOENT)
+		node->driver_told = node->driver;
 }
 
 static int remove_if_closed(struct vgd_node *node)

@@ -38,6 +38,8 @@ struct served {
 	struct worker *worker;
 	uint32_t irq_kind, irq; /* enum vg_ipc_irq */
 	int irq_port;           /* local, or 0: not bound */
+	bool driver;            /* what the supervisor was told last: DRIVER_OK is set */
+	uint64_t driver_ms;     /* not before this it is told again */
 	char label[VG_IPC_LABEL_MAX];
 };
 
@@ -99,6 +101,10 @@ void worker_mmio_close(struct worker *w, struct served *s, bool leave);
 void worker_mmio_state(struct worker *w, uint32_t device, int fd);
 /* Interrupts by the guest's @port from now on; 0: by none. */
 int worker_mmio_bind(struct worker *w, struct served *s, uint32_t port);
+/* Tells the supervisor when the driver has come or gone. */
+void worker_mmio_tell(struct worker *w, struct served *s, uint64_t now_ms);
+/* Milliseconds until one of the device's timers wants to run, or -1. */
+int worker_mmio_timeout(const struct served *s, uint64_t now_ms);
 uint64_t worker_mmio_foreign_pages(const struct worker *w);
 
 #endif

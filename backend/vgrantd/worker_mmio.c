@@ -10,6 +10,9 @@
 #include "vgrantd/state.h"
 #include "vgrantd/worker_internal.h"
 
+/* A guest may set and reset its device as often as it likes: that is not passed on. */
+#define TELL_MS 1000
+
 /* ---- interrupts: the request path ---- */
 
 static void interrupt(void *opaque, bool wanted)
@@ -178,6 +181,34 @@ int worker_mmio_bind(struct worker *w, struct served *s, uint32_t port)
 	s->irq_port = ret;
 	vg_mmio_wake(s->mmio);
 	return 0;
+}
+
+static bool driver_ok(const struct served *s)
+{
+	return s->state->status & VG_STATUS_DRIVER_OK;
+}
+
+void worker_mmio_tell(struct worker *w, struct served *s, uint64_t now_ms)
+{
+	struct vg_ipc_msg msg = {.type = VG_IPC_DRIVER, .device = s->id};
+
+	if (driver_ok(s) == s->driver || now_ms < s->driver_ms)
+		return;
+	s->driver = driver_ok(s);
+	s->driver_ms = now_ms + TELL_MS;
+	msg.u.driver = s->driver;
+	worker_answer(w, &msg);
+}
+
+int worker_mmio_timeout(const struct served *s, uint64_t now_ms)
+{
+	int timeout = vg_mmio_timeout(s->mmio, now_ms);
+	int tell;
+
+	if (driver_ok(s) == s->driver)
+		return timeout;
+	tell = s->driver_ms > now_ms ? (int)(s->driver_ms - now_ms) : 0;
+	return timeout >= 0 && timeout < tell ? timeout : tell;
 }
 
 /* Of a line of /proc/PID/maps, which begins with "FROM-TO". */

@@ -278,6 +278,7 @@ static int dispatch(struct vgd_supervisor *sup, struct vgd_worker *worker, struc
 		break;
 	case VG_IPC_DETACHED:
 	case VG_IPC_STATS:
+	case VG_IPC_DRIVER:
 		break;
 	default:
 		return -EBADMSG;
@@ -291,6 +292,9 @@ static int dispatch(struct vgd_supervisor *sup, struct vgd_worker *worker, struc
 		break;
 	case VG_IPC_BOUND:
 		vgd_mmio_bound(node, &msg->u.result);
+		break;
+	case VG_IPC_DRIVER:
+		vgd_mmio_driver(node, msg->u.driver);
 		break;
 	case VG_IPC_FAILED:
 		vgd_node_failed(node, msg->u.result.words);

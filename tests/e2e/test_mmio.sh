@@ -6,7 +6,11 @@
 . "$(dirname "$0")/lib.sh" || exit 1
 # shellcheck source=/dev/null
 . "$(dirname "$0")/mmio_lib.sh" || exit 1
-g=''
+g='' user=''
+
+# says WORDS: of the one device that there is.
+says() { ctl list | tail -n 1 | grep -q " $1 "; }
+
 e2e_begin "$@"
 
 random_image "$E2E_DIR/disk" 8
@@ -22,6 +26,21 @@ guest "$g" verify --mmio --mode fresh --depth 4 --size 1048576 || fail "large re
 [ "$(stat_of "$g" xvda worker-foreign-pages)" = 0 ] || fail "pages are mapped that were not granted"
 [ "$(stat_of "$g" xvda regions)" = 0 ] || fail "there is a region"
 [ "$(stat_of "$g" xvda faults)" = 0 ] || fail "there are faults"
+
+# Nothing in xenstore's states tells whether such a driver is there.
+until_true "$LIMIT" says 'waits for the guest' || fail "without a driver list says: $(ctl list)"
+guest_bg user "$g" bench --mmio --mode fresh --seconds 3600 --depth 4 --timeout $((LIMIT * 1000))
+await_busy "$g"
+until_true "$LIMIT" says connected || fail "with a driver list says: $(ctl list)"
+[ "$(ctl show "$g" xvda --json | grep -c '"connected": true')" = 1 ] || fail "show says: $(ctl show "$g" xvda --json)"
+[ "$(xs read "/local/domain/1/backend/virtio_disk/$g/51712/state")" = 2 ] || fail "the state is not 2 any more"
+kill -KILL "$(workers | tr -d ' ')"
+before=$(stat_of "$g" xvda requests)
+until_true "$LIMIT" busy "$g" xvda $((${before:-0} + 200)) || fail "it stands still after its worker was killed"
+until_true "$LIMIT" says connected || fail "with a driver and another worker list says: $(ctl list)"
+kill -TERM "$user"
+reap "$user" || fail "the driver ended with status $?"
+until_true "$LIMIT" says 'waits for the guest' || fail "after the driver's end list says: $(ctl list)"
 mmio_unplug "$g" 51712
 
 e2e_end

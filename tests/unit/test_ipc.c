@@ -107,9 +107,10 @@ START_TEST(test_attach_without_image)
 }
 END_TEST
 
-static const uint32_t plain_types[] = {
-	VG_IPC_DETACH, VG_IPC_GET_STATS, VG_IPC_SHUTDOWN, VG_IPC_ATTACHED, VG_IPC_DETACHED,
-	VG_IPC_FAILED, VG_IPC_STATS,     VG_IPC_LEAVE,    VG_IPC_PORT,     VG_IPC_BOUND};
+static const uint32_t plain_types[] = {VG_IPC_DETACH,   VG_IPC_GET_STATS, VG_IPC_SHUTDOWN,
+				       VG_IPC_ATTACHED, VG_IPC_DETACHED,  VG_IPC_FAILED,
+				       VG_IPC_STATS,    VG_IPC_LEAVE,     VG_IPC_PORT,
+				       VG_IPC_BOUND,    VG_IPC_DRIVER};
 
 START_TEST(test_types)
 {
@@ -241,9 +242,11 @@ static struct vg_ipc_msg bad_record(int which)
 	}
 	if (which == 15)
 		msg.u.attach.irq_kind = VG_IPC_IRQ_SPI;
+	if (which == 18)
+		msg = (struct vg_ipc_msg){.type = VG_IPC_DRIVER, .device = 5, .u.driver = 2};
 	return msg;
 }
-#define BAD_RECORDS 18
+#define BAD_RECORDS 19
 
 START_TEST(test_bad_record)
 {
@@ -274,7 +277,7 @@ START_TEST(test_bad_length)
 		ck_assert_int_eq(send(sock[0], raw, len, 0), len);
 		ck_assert_int_eq(vg_ipc_recv(sock[1], &got, &fd), -EBADMSG);
 	}
-	for (uint32_t type = VG_IPC_BOUND + 1; type < VG_IPC_BOUND + 20; type++) {
+	for (uint32_t type = VG_IPC_DRIVER + 1; type < VG_IPC_DRIVER + 20; type++) {
 		memcpy(raw, &type, sizeof(type));
 		ck_assert_int_eq(send(sock[0], raw, HEAD, 0), HEAD);
 		ck_assert_int_eq(vg_ipc_recv(sock[1], &got, &fd), -EBADMSG);
