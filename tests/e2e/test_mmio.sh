@@ -26,6 +26,12 @@ guest "$g" verify --mmio --mode fresh --depth 4 --size 1048576 || fail "large re
 [ "$(stat_of "$g" xvda worker-foreign-pages)" = 0 ] || fail "pages are mapped that were not granted"
 [ "$(stat_of "$g" xvda regions)" = 0 ] || fail "there is a region"
 [ "$(stat_of "$g" xvda faults)" = 0 ] || fail "there are faults"
+# Notifications are counted by the names of this bus, and there are no others that stay 0.
+for name in mmio-kicks mmio-interrupts mmio-writes worker-ioreqs; do
+	[ "$(stat_of "$g" xvda $name)" -gt 0 ] || fail "$name is $(stat_of "$g" xvda $name)"
+done
+ctl stats "$g" xvda >"$E2E_DIR/stats" || fail "no figures"
+! grep -E 'events-received|notifications-sent|messages' "$E2E_DIR/stats" || fail "figures of another bus"
 
 # Nothing in xenstore's states tells whether such a driver is there.
 until_true "$LIMIT" says 'waits for the guest' || fail "without a driver list says: $(ctl list)"
