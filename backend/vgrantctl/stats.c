@@ -11,12 +11,12 @@
 
 #define TIMEOUT_S  5
 #define FIGURE_MAX 32
-#define FIGURES    64
+#define ANSWER_MAX 4096 /* bytes that a value in xenstore may have */
 
 struct question {
 	const struct device *device;
 	char nonce[17];
-	char answer[VG_STORE_VALUE_MAX];
+	char answer[ANSWER_MAX + 1];
 };
 
 struct figure {
@@ -76,39 +76,38 @@ static bool parse_figure(const char *text, struct figure *figure)
 	return true;
 }
 
-static int parse_answer(struct question *question, struct figure figures[FIGURES])
+/* The next figure of an answer, of which *rest is what is left; false: that was all. */
+static bool next_figure(char **rest, struct figure *figure)
 {
-	char *save = NULL;
-	int count = 0;
+	char *word;
 
-	for (char *word = strtok_r(question->answer + strlen(question->nonce), " ", &save);
-	     word && count < FIGURES; word = strtok_r(NULL, " ", &save)) {
-		if (parse_figure(word, &figures[count]))
-			count++;
+	while ((word = strsep(rest, " "))) {
+		if (parse_figure(word, figure))
+			return true;
 	}
-	return count;
+	return false;
 }
 
-static void show_figures(struct ctl *ctl, const struct device *device, const struct figure *figures,
-			 int count)
+static void show_figures(struct ctl *ctl, const struct device *device, char *text)
 {
 	char name[SHOWN_MAX], buf[SHOWN_MAX], vdev[16];
+	struct figure figure;
 
 	printf("%s %s:\n", domain_name(ctl, device->domid, name), vdev_name(device->devid, vdev));
-	for (int i = 0; i < count; i++)
-		printf("  %-20s %s\n", figures[i].name, shown(buf, figures[i].text));
+	while (next_figure(&text, &figure))
+		printf("  %-20s %s\n", figure.name, shown(buf, figure.text));
 }
 
-static int add_json(json_t *array, const struct device *device, const struct figure *figures,
-		    int count)
+static int add_json(json_t *array, const struct device *device, char *text)
 {
 	char vdev[16];
 	json_t *object = json_object();
+	struct figure figure;
 
-	for (int i = 0; i < count; i++)
-		json_object_set_new(object, figures[i].name,
-				    figures[i].number ? json_integer((json_int_t)figures[i].value)
-						      : json_text(figures[i].text));
+	while (next_figure(&text, &figure))
+		json_object_set_new(object, figure.name,
+				    figure.number ? json_integer((json_int_t)figure.value)
+						  : json_text(figure.text));
 	return json_array_append_new(array,
 				     json_pack("{s:i, s:i, s:s, s:I, s:o}", "domain",
 					       (int)device->domid, "backend", (int)device->backend,
@@ -147,18 +146,17 @@ static int ask_all(struct ctl *ctl, const struct device *devices, int count, jso
 
 	for (int i = 0; i < count; i++) {
 		struct question question = {.device = &devices[i]};
-		struct figure figures[FIGURES];
-		int n, rc = ask(ctl, &question);
+		int rc = ask(ctl, &question);
+		char *text = question.answer + strlen(question.nonce);
 
 		if (rc) {
 			status = no_answer(ctl, &devices[i], rc);
 			continue;
 		}
-		n = parse_answer(&question, figures);
-		if (array && add_json(array, &devices[i], figures, n))
+		if (array && add_json(array, &devices[i], text))
 			status = failure("out of memory");
 		if (!array)
-			show_figures(ctl, &devices[i], figures, n);
+			show_figures(ctl, &devices[i], text);
 	}
 	return status;
 }

@@ -35,7 +35,7 @@
 #define VG_IPC_SERIAL_MAX 21 /* VIRTIO_BLK_ID_BYTES and a NUL */
 #define VG_IPC_WORDS_MAX  256
 #define VG_IPC_NAME_MAX   24
-#define VG_IPC_STATS_MAX  64
+#define VG_IPC_STATS_MAX  42 /* so many fit into a node of xenstore: node_stats.c */
 
 enum vg_ipc_type {
 	/* supervisor to worker */

@@ -9,12 +9,21 @@
 #include "supervisor.h"
 #include "workers.h"
 
+/* The longest " name=value" of a worker's, and all that goes before these. */
+#define FIGURE_MAX (VG_IPC_NAME_MAX - 1 + sizeof(" =18446744073709551615") - 1)
+#define HEAD_MAX   (VGD_NONCE_MAX - 1 + sizeof(" state=6 engine=file queues=4294967295") - 1)
+#define TEXT_MAX   (HEAD_MAX + VG_IPC_STATS_MAX * FIGURE_MAX + 1)
+
+/* xenstored lets an unprivileged domain's node have 2048 bytes by default, with what it keeps
+ * about the node. */
+_Static_assert(TEXT_MAX <= 2048 - 64, "all figures, each as long as it can be, fit into a node");
+
 struct text {
-	char buf[VG_STORE_VALUE_MAX];
+	char buf[TEXT_MAX];
 	size_t len;
 };
 
-/* Adds " name=value", or nothing where the whole of it does not fit. */
+/* Adds " name=value", for which there is room. */
 static void add(struct text *text, const char *name, const char *value)
 {
 	int n = snprintf(text->buf + text->len, sizeof(text->buf) - text->len, " %s=%s", name,

@@ -2,6 +2,13 @@
 /* What a worker counts, for the supervisor that asks. */
 #include "vgrantd/worker_internal.h"
 
+#define COUNT(figures) (sizeof(figures) / sizeof((figures)[0]))
+
+/* Of one bus, and those that there are whatever the bus. What is past VG_IPC_STATS_MAX would be
+ * dropped. */
+#define BUS_MAX   8
+#define OTHER_MAX (VG_IPC_STATS_MAX - BUS_MAX)
+
 struct figure {
 	const char *name;
 	uint64_t value;
@@ -28,7 +35,8 @@ static void add_bus(const struct worker *w, const struct served *s, struct vg_ip
 			{"events-received", conn.events_received},
 			{"notifications-sent", conn.notifications_sent},
 		};
-		add_figures(msg, figure, sizeof(figure) / sizeof(figure[0]));
+		_Static_assert(COUNT(figure) <= BUS_MAX, "they fit into the answer");
+		add_figures(msg, figure, COUNT(figure));
 	} else {
 		vg_mmio_get_stats(s->mmio, &mmio);
 		vg_ioreq_get_stats(w->ioreq, &ioreq);
@@ -42,7 +50,8 @@ static void add_bus(const struct worker *w, const struct served *s, struct vg_ip
 			{"worker-ioreqs-refused", ioreq.refused},
 			{"worker-foreign-pages", worker_mmio_foreign_pages(w)},
 		};
-		add_figures(msg, figure, sizeof(figure) / sizeof(figure[0]));
+		_Static_assert(COUNT(figure) <= BUS_MAX, "they fit into the answer");
+		add_figures(msg, figure, COUNT(figure));
 	}
 }
 
@@ -98,8 +107,9 @@ void worker_report_stats(struct worker *w, uint32_t id, uint64_t cookie)
 		{"worker-sleeps", w->stats.sleeps},
 		{"worker-events", w->stats.events},
 	};
-	add_figures(&msg, device, sizeof(device) / sizeof(device[0]));
+	_Static_assert(COUNT(device) + COUNT(worker) <= OTHER_MAX, "they fit into the answer");
+	add_figures(&msg, device, COUNT(device));
 	add_bus(w, s, &msg);
-	add_figures(&msg, worker, sizeof(worker) / sizeof(worker[0]));
+	add_figures(&msg, worker, COUNT(worker));
 	worker_answer(w, &msg);
 }

@@ -163,12 +163,13 @@ test_hostile()
 	# nonsense where figures are expected: only what has the form of a figure is shown
 	( for ((i = 0; i < 100; i++)); do
 		nonce=$(xs 1 read "$b/vgrant-stats-request" 2>/dev/null) || { sleep 0.1; continue; }
-		xs 1 write "$b/vgrant-stats" "$nonce reads=7 =x EVIL=1 b= engine="$'\e[31m'" big=99999999999999999999 $(printf 'x%.0s' {1..60})=1"
+		xs 1 write "$b/vgrant-stats" "$nonce reads=7 =x EVIL=1 b= engine="$'\e[31m'" big=99999999999999999999 $(printf 'x%.0s' {1..60})=1 $(printf 'figure-%s=9223372036854775807 ' {1..50})"
 		break
 	done ) &
 	run 0 stats guest xvda --timeout $WAIT
 	wait $!
 	check hostile-stats 0 'reads +7'
+	check long-stats 0 'figure-50 +9223372036854775807'
 	if [[ $OUT =~ EVIL|xxxx|$'\e' ]]; then fail hostile-stats-filtered "$OUT"; else ok hostile-stats-filtered; fi
 	run 0 detach guest xvda --force --timeout 1
 	check hostile-detach 0 'detached'
