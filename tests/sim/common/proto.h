@@ -40,7 +40,7 @@ enum sim_op {
 	SIM_OP_DM_RANGE_REMOVE,
 	SIM_OP_DM_PAGE,  /* -> fd */
 	SIM_OP_DM_VCPUS, /* -> arg0 */
-	SIM_OP_DM_IRQ,   /* arg1 line, arg2 level */
+	SIM_OP_DM_IRQ,   /* arg1 line, arg2 level, arg3 of the ISA bus */
 	/* a guest's own: */
 	SIM_OP_ACCESS, /* words: see hub/ioreq.c -> arg0 server; fd of its page */
 	SIM_OP_IRQ,    /* arg0 line -> fd: an eventfd, readable after an edge */

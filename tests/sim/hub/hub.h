@@ -160,6 +160,7 @@ int ioreq_op(struct hub *h, struct handle *hd, const struct sim_msg *m, uint32_t
 int ioreq_access(struct hub *h, struct handle *hd, const uint32_t *w, uint32_t n, uint32_t *reply,
 		 int *fd);
 int ioreq_irq(struct handle *hd, uint32_t irq, int *fd);
+uint32_t ioreq_isa_high(const struct domain *d); /* the ISA lines that are high, by bit */
 void ioreq_close_domain(struct hub *h, struct domain *d);
 
 /* ctl.c */

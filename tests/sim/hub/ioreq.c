@@ -19,6 +19,7 @@
 #define MAX_SERVERS 8 /* of a domain, as on Xen */
 #define MAX_RANGES  256
 #define MAX_IRQS    1024
+#define ISA_LINES   16
 
 struct io_range {
 	uint64_t start, end;
@@ -37,6 +38,7 @@ struct ioreq_server {
 struct ioreq_state {
 	struct ioreq_server *server[MAX_SERVERS];
 	int irq[MAX_IRQS]; /* eventfd + 1, or 0 */
+	uint32_t isa_high; /* by line */
 };
 
 static struct ioreq_state *state_of(struct domain *d)
@@ -193,6 +195,18 @@ static int set_irq(struct domain *d, uint32_t irq, bool level)
 	return 0;
 }
 
+/* Xen keeps the level of an ISA line; a pin of the I/O APIC that takes edges sees the rise only. */
+static int set_isa_irq(struct domain *d, uint32_t irq, bool level)
+{
+	struct ioreq_state *st = state_of(d);
+	uint32_t line = UINT32_C(1) << irq % 32, before = st->isa_high;
+
+	if (irq >= ISA_LINES)
+		return -EINVAL;
+	st->isa_high = level ? before | line : before & ~line;
+	return set_irq(d, irq, level && !(before & line));
+}
+
 int ioreq_op(struct hub *h, struct handle *hd, const struct sim_msg *m, uint32_t *reply, int *fd)
 {
 	struct domain *d = domain_find(h, m->arg[0]);
@@ -210,7 +224,8 @@ int ioreq_op(struct hub *h, struct handle *hd, const struct sim_msg *m, uint32_t
 		reply[0] = d->cfg.nr_vcpus;
 		return 0;
 	case SIM_OP_DM_IRQ:
-		return set_irq(d, m->arg[1], m->arg[2]);
+		return m->arg[3] ? set_isa_irq(d, m->arg[1], m->arg[2])
+				 : set_irq(d, m->arg[1], m->arg[2]);
 	default:
 		break;
 	}
@@ -283,6 +298,11 @@ int ioreq_access(struct hub *h, struct handle *hd, const uint32_t *w, uint32_t n
 	evtchn_send(h, d, s->port[w[6]]);
 	*fd = s->fd;
 	return 0;
+}
+
+uint32_t ioreq_isa_high(const struct domain *d)
+{
+	return d->ioreq ? d->ioreq->isa_high : 0;
 }
 
 int ioreq_irq(struct handle *hd, uint32_t irq, int *fd)

@@ -164,7 +164,7 @@ SIM_EXPORT int xendevicemodel_set_pci_intx_level(xendevicemodel_handle *dmod, do
 SIM_EXPORT int xendevicemodel_set_isa_irq_level(xendevicemodel_handle *dmod, domid_t domid,
 						uint8_t irq, unsigned int level)
 {
-	struct sim_msg m = {.op = SIM_OP_DM_IRQ, .arg = {domid, irq, level}};
+	struct sim_msg m = {.op = SIM_OP_DM_IRQ, .arg = {domid, irq, level, true}};
 
 	return ask(dmod, "irq", &m);
 }
