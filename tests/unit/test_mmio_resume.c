@@ -76,6 +76,8 @@ START_TEST(a_running_device_goes_on)
 	ck_assert_uint_eq(rd(REG_QUEUE_READY), 1);
 	vg_mmio_wake(mmio);
 	ck_assert_uint_eq(line.raised, 1);
+	/* The process before has left the line high. */
+	ck_assert_uint_eq(line.edges, 1);
 	ck_assert_uint_eq(rd(REG_INTERRUPT_STATUS), 3);
 	/* Nothing is done twice, and nothing is waited for. */
 	turn();

@@ -176,6 +176,9 @@ int vg_mmio_create(const struct vg_mmio_config *config, struct vg_mmio **out)
 	snprintf(mmio->label, sizeof(mmio->label), "%s", config->label ? config->label : "mmio");
 	vg_device_get_info(mmio->device, &mmio->info);
 	vg_device_set_bus(mmio->device, &bus_ops, mmio);
+	/* An earlier process may have left the line high, and a pin that takes edges would see no
+	 * rise any more. */
+	mmio->ops->interrupt(mmio->opaque, false);
 	restore(mmio);
 	*out = mmio;
 	return 0;
@@ -384,8 +387,12 @@ static void acknowledge(struct vg_mmio *mmio, uint32_t bits)
 	uint32_t before = state->interrupt;
 
 	state->interrupt = before & ~bits;
-	if (before && !state->interrupt)
-		mmio->ops->interrupt(mmio->opaque, false);
+	if (!(before & bits))
+		return;
+	mmio->ops->interrupt(mmio->opaque, false);
+	/* What came after the driver had read the status: a pin that takes edges saw no rise. */
+	if (state->interrupt)
+		mmio->ops->interrupt(mmio->opaque, true);
 }
 
 static int write_register(struct vg_mmio *mmio, uint64_t offset, uint32_t value)
