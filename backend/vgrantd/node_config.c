@@ -188,6 +188,18 @@ static bool is_hvm(struct vgd_node *node)
 	       !vg_store_read(node->sup->store, path, type, sizeof(type)) && !strcmp(type, "hvm");
 }
 
+/* Xen knows one level of an ISA line: a device that lowers it would take away another's interrupt.
+ */
+static bool isa_is_taken(const struct vgd_node *node, uint32_t irq)
+{
+	for (const struct vgd_node *other = node->sup->nodes; other; other = other->next)
+		if (other != node && other->domid == node->domid && other->phase >= VGD_OPENING &&
+		    other->phase <= VGD_DETACHING && other->config.bus == VG_IPC_BUS_MMIO &&
+		    other->config.irq_kind == VG_IPC_IRQ_ISA && other->config.irq == irq)
+			return true;
+	return false;
+}
+
 static int check_interrupt(struct vgd_node *node, struct vgd_config *config, char *words,
 			   size_t size)
 {
@@ -219,6 +231,11 @@ static int check_interrupt(struct vgd_node *node, struct vgd_config *config, cha
 				      "an ISA interrupt (irq %u) is for an HVM guest, which dom%u "
 				      "is not: leave irq at 0",
 				      config->irq, node->domid);
+		if (isa_is_taken(node, config->irq))
+			return refuse(
+				words, size,
+				"irq %u is another device's: each needs an ISA line of its own",
+				config->irq);
 		config->irq_kind = VG_IPC_IRQ_ISA;
 	} else {
 		return refuse(words, size,

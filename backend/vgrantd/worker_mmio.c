@@ -142,6 +142,9 @@ void worker_mmio_close(struct worker *w, struct served *s, bool leave)
 
 	if (had)
 		vg_ioreq_remove(w->ioreq, s->mmio, leave);
+	/* A pin that takes levels would interrupt the guest for ever. */
+	if (had && !leave && s->irq_kind == VG_IPC_IRQ_ISA)
+		vg_dm_set_isa_irq(w->dm, (uint8_t)s->irq, false);
 	vg_mmio_destroy(s->mmio);
 	s->mmio = NULL;
 	if (s->state)
