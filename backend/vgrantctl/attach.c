@@ -123,6 +123,11 @@ static int write_options(struct ctl *ctl, const char *dir)
 		rc = write_number(ctl, dir, KEY_SIZE, args->size);
 	if (!rc && args->queues)
 		rc = write_number(ctl, dir, KEY_QUEUES, args->queues);
+	/* An interrupt of the guest's platform: no other bus has one. */
+	if (!rc && args->irq)
+		rc = write_key(ctl, dir, KEY_BUS, "mmio");
+	if (!rc && args->irq)
+		rc = write_number(ctl, dir, "irq", args->irq);
 	return rc;
 }
 

@@ -21,6 +21,7 @@
 #define EXIT_USAGE 2
 
 #define KEY_ERROR         "vgrant-error"
+#define KEY_BUS           "vgrant-bus"
 #define KEY_ENGINE        "vgrant-engine"
 #define KEY_QUEUES        "vgrant-queues"
 #define KEY_SIZE          "vgrant-size"
@@ -49,6 +50,7 @@ struct arguments {
 	const char *engine;
 	uint64_t size;
 	uint32_t queues;
+	uint32_t irq;           /* 0: none was named */
 	unsigned int timeout_s; /* 0: the command's default */
 	bool read_only, untrusted, force, no_wait, json;
 };

@@ -10,6 +10,7 @@
 
 #define TIMEOUT_MAX 3600
 #define QUEUES_MAX  16
+#define IRQ_MAX     1023
 #define SECTOR      512
 
 enum {
@@ -22,6 +23,7 @@ enum {
 	OPT_ENGINE,
 	OPT_SIZE,
 	OPT_QUEUES,
+	OPT_IRQ,
 	OPT_NO_WAIT,
 	OPT_TIMEOUT,
 	OPT_FORCE,
@@ -40,6 +42,7 @@ static const struct option long_options[] = {
 	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"size", required_argument, NULL, OPT_SIZE},
 	{"queues", required_argument, NULL, OPT_QUEUES},
+	{"irq", required_argument, NULL, OPT_IRQ},
 	{"no-wait", no_argument, NULL, OPT_NO_WAIT},
 	{"timeout", required_argument, NULL, OPT_TIMEOUT},
 	{"force", no_argument, NULL, OPT_FORCE},
@@ -61,7 +64,7 @@ static const struct {
 	[CMD_ATTACH] = {"attach", cmd_attach, 1, 1,
 			BIT(OPT_IMAGE) | BIT(OPT_BACKEND) | BIT(OPT_READ_ONLY) |
 				BIT(OPT_UNTRUSTED) | BIT(OPT_VDEV) | BIT(OPT_DEVID) |
-				BIT(OPT_ENGINE) | BIT(OPT_SIZE) | BIT(OPT_QUEUES) |
+				BIT(OPT_ENGINE) | BIT(OPT_SIZE) | BIT(OPT_QUEUES) | BIT(OPT_IRQ) |
 				BIT(OPT_NO_WAIT) | BIT(OPT_TIMEOUT) | BIT(OPT_JSON)},
 	[CMD_DETACH] = {"detach", cmd_detach, 2, 2,
 			BIT(OPT_BACKEND) | BIT(OPT_FORCE) | BIT(OPT_TIMEOUT) | BIT(OPT_JSON)},
@@ -76,7 +79,7 @@ static void usage(FILE *out)
 {
 	fputs("Usage: vgrantctl attach DOMAIN --image PATH [--backend DOMAIN] [--read-only]\n"
 	      "                        [--vdev xvda | --devid N] [--queues N] [--untrusted]\n"
-	      "                        [--engine file|null [--size BYTES]] [--no-wait]\n"
+	      "                        [--engine file|null [--size BYTES]] [--irq N] [--no-wait]\n"
 	      "       vgrantctl detach DOMAIN VDEV [--backend DOMAIN] [--force]\n"
 	      "       vgrantctl list\n"
 	      "       vgrantctl show DOMAIN VDEV [--backend DOMAIN]\n"
@@ -165,6 +168,11 @@ static int take_value(struct arguments *args, int option, const char *text)
 		if (!parse_number(text, QUEUES_MAX, &args->queues) || !args->queues)
 			return bad_usage("--queues %s: not a number from 1 to %d", shown(buf, text),
 					 QUEUES_MAX);
+		return 0;
+	case OPT_IRQ:
+		if (!parse_number(text, IRQ_MAX, &args->irq) || !args->irq)
+			return bad_usage("--irq %s: not a number from 1 to %d", shown(buf, text),
+					 IRQ_MAX);
 		return 0;
 	case OPT_TIMEOUT:
 		if (!parse_number(text, TIMEOUT_MAX, &value) || !value)

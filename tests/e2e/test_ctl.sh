@@ -23,6 +23,9 @@ test_usage()
 	for size in 0 1000 1X 99999999999T -512 ''; do
 		expect "usage-size-${size:-empty}" 2 'write a multiple of 512 bytes' 0 attach guest --engine null --size "$size"
 	done
+	for irq in 0 1024 x ''; do
+		expect "usage-irq-${irq:-empty}" 2 'from 1 to 1023' 0 attach guest --image /x --irq "$irq"
+	done
 	for queues in 0 17 x ''; do
 		expect "usage-queues-${queues:-empty}" 2 'from 1 to 16' 0 attach guest --image /x --queues "$queues"
 	done
@@ -105,9 +108,11 @@ test_no_vgrantd()
 	check attach-frontend-keys 0 "^backend=$b backend-id=1 state=1 virtual-device=51712 device-type=disk trusted=1 \$"
 	expect attach-again 1 'has a device xvda already' 0 attach guest --image "$WORK/b.img" --backend drv --vdev xvda
 	expect attach-next-free 0 '"vdev": "xvdb"' 0 attach guest --image "$WORK/b.img" --backend drv --no-wait \
-		--json --read-only --untrusted --queues 4
+		--json --read-only --untrusted --queues 4 --irq 33
 	holds attach-read-only "$(back 2 51728)/mode" r
 	holds attach-queues "$(back 2 51728)/vgrant-queues" 4
+	holds attach-irq "$(back 2 51728)/irq" 33
+	holds attach-irq-bus "$(back 2 51728)/vgrant-bus" mmio
 	holds attach-untrusted "$(front 2 51728)/trusted" 0
 	expect attach-extended 0 'xvdz2: attached' 0 attach guest --engine null --size 1G --backend drv --no-wait --vdev xvdz2
 	holds attach-extended-number "$(back 2 268441858)/vgrant-size" 1073741824
