@@ -8,7 +8,7 @@
 domain_create() {
 	local name=$1 option memory=128 vcpus=$BOOT_SMP ramdisk=guest kernel=/lab/kernel cmdline='' paused='' lines='' out
 	shift
-	for option in "$@"; do
+	for option in "${BOOT_GUEST[@]}" "$@"; do
 		case $option in
 		memory=*) memory=${option#*=} ;;
 		vcpus=*) vcpus=${option#*=} ;;

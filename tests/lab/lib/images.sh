@@ -8,6 +8,7 @@
 #                BOOT_DRIVER            options of domain_create for the driver domain; empty: there is none
 #                BOOT_KERNEL            options of frontend-patches/build
 #                BOOT_CMDLINE           words for the command line of each domain but dom0 (may be unset)
+#                BOOT_GUEST             options of domain_create for every domain but dom0, before its own (may be unset)
 #                BOOT_DAEMON            options of vgrantd, which no scenario need know (may be unset)
 #                BOOT_IOREQ             not empty: xl wants to be told that disks are served by grants (may be unset)
 #                BOOT_VCPUS             processors of a guest where they matter to a scenario (unset: 2)
@@ -31,7 +32,7 @@ declare -A KERNELS=()
 # frontend-patches/build makes (it has its own cache, keyed by source, configuration and patches).
 lab_kernel() {
 	local out log
-	if [[ ${VGRANT_LAB_KERNEL:-} && " ${BOOT_KERNEL[*]} " != *" --mmio "* ]]; then
+	if [[ ${VGRANT_LAB_KERNEL:-} && " ${BOOT_KERNEL[*]} " != *" --mmio "* && " ${BOOT_KERNEL[*]} " != *" --fragment "* ]]; then
 		[[ -f $VGRANT_LAB_KERNEL ]] || lab_die "VGRANT_LAB_KERNEL names no file: $VGRANT_LAB_KERNEL"
 		echo "$VGRANT_LAB_KERNEL"
 		return 0

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 # The kinds of boot on x86. One boot serves many scenarios; a scenario names the kinds it runs in.
 
-ARCH_BOOTS=(pv pvh pv-stock pv-xen4.20 pvh-mmio pvh-mmio-xen4.20)
+ARCH_BOOTS=(pv pvh pv-stock pv-xen4.20 pvh-mmio pvh-mmio-xen4.20 hvm-mmio)
 
 boot_select() { # NAME
 	BOOT=$1
@@ -13,6 +13,7 @@ boot_select() { # NAME
 	BOOT_KERNEL=()
 	BOOT_IOREQ=
 	BOOT_DAEMON=
+	BOOT_GUEST=()
 	case $1 in
 	pv) # the everyday pair: no nested paging to emulate
 		BOOT_TYPE=pv
@@ -46,6 +47,15 @@ boot_select() { # NAME
 			BOOT_SUITE=trixie
 			BOOT_IOREQ=yes
 		fi
+		;;
+	hvm-mmio) # virtio-mmio by the guest's command line and an ISA interrupt: no patch in any kernel, QEMU beside vgrantd in dom0
+		BOOT_TYPE=hvm
+		BOOT_SMP=1
+		BOOT_DRIVER=()
+		BOOT_KERNEL=(--unpatched --fragment "$LAB_TOP/frontend-patches/linux-6.12/hvm.config")
+		BOOT_DAEMON='--bus mmio'
+		BOOT_VCPUS=1
+		BOOT_GUEST=(kernel=/lab/bzImage memory=192 'device_model_version="qemu-xen"' 'vga="none"')
 		;;
 	*) lab_die "there is no boot '$1'; there are: ${ARCH_BOOTS[*]}" ;;
 	esac

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # QEMU in dom0, as Xen's toolstack starts it for disks with backendtype=qdisk. It makes dom0's image
-# three times as large, so only boots of which a scenario asks for it ("# dom0: qemu") have it.
+# three times as large, so only boots of which a scenario asks for it ("# dom0: qemu") have it, and those of HVM guests.
 
 QDISK_PACKAGE=qemu-system-xen
 QDISK_PROGRAM=xen-qemu-system-i386
@@ -11,7 +11,7 @@ qdisk_fetch() { packages_root "$QDISK_PACKAGE" bookworm "$QDISK_PACKAGE" libgcc-
 
 qdisk_part() { # DIRECTORY: dom0's image, which has Xen's own libraries already
 	local root file
-	plan_wants dom0 qemu || return 0
+	[[ $BOOT_TYPE == hvm ]] || plan_wants dom0 qemu || return 0
 	root=$(qdisk_fetch) || return 1
 	file=$(find "$root" -type f -name "$QDISK_PROGRAM" -perm -u+x -print -quit)
 	[[ $file ]] || lab_die "Debian's package $QDISK_PACKAGE has no program $QDISK_PROGRAM"
