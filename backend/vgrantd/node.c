@@ -152,7 +152,7 @@ static void opening(struct vgd_node *node)
 		return;
 	if (node->config.engine == VG_IPC_ENGINE_FILE)
 		rc = vgd_node_open_image(node, words, sizeof(words));
-	if (rc == -EAGAIN && now < node->deadline_ms) {
+	if (rc == -EAGAIN && (now < node->deadline_ms || vgd_mmio_waits(node))) {
 		node->not_before_ms = now + LOCK_RETRY_MS;
 		return;
 	}

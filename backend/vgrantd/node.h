@@ -126,6 +126,7 @@ struct vgd_node {
 	uint32_t ioreq; /* the guest's IOREQ server, or VG_IOREQ_NONE */
 	uint32_t port;  /* that the worker was told to bind, or 0 */
 	unsigned int busy_tries;
+	bool wait_told;
 	bool driver;                /* the worker says: it has set DRIVER_OK */
 	bool driver_told;           /* so it stands in our directory */
 	uint64_t driver_ms;         /* not before this it is written again */
@@ -186,6 +187,9 @@ void vgd_mmio_run(struct vgd_node *node, const struct vgd_look *look);
 void vgd_mmio_released(struct vgd_node *node);
 /* Has an earlier vgrantd left the device for us? */
 bool vgd_mmio_left(struct vgd_node *node);
+/* It has, and is at it still: true, and said, when that is to be waited for, however long it takes.
+ */
+bool vgd_mmio_waits(struct vgd_node *node);
 
 /* ---- node_config.c: our own directory ---- */
 

@@ -18,9 +18,11 @@
 #include "supervisor.h"
 #include "workers.h"
 
-/* Attempts while an earlier worker still has the guest's IOREQ server, 250 ms apart. */
-#define BUSY_TRIES 60
-#define AGAIN_MS   250
+#define AGAIN_MS 250
+/* While an earlier worker still has the guest's IOREQ server: after so many attempts the next are
+ * further apart. */
+#define BUSY_TRIES 20
+#define BUSY_MS    1000
 /* An earlier vgrantd may take its time to end. */
 #define IMAGE_WAIT_MS 30000
 #define ATTACH_MS     30000
@@ -55,6 +57,29 @@ bool vgd_mmio_left(struct vgd_node *node)
 
 	own_key(node, VGD_KEY_IOREQ, value, sizeof(value));
 	return value[0];
+}
+
+/*
+ * A worker ends when its supervisor does, as soon as its last I/O has ended; a disk may not let it.
+ * Until then neither image nor IOREQ server are free. To give the device up would help nobody: a
+ * vCPU of the guest waits for whoever answers next.
+ */
+bool vgd_mmio_waits(struct vgd_node *node)
+{
+	static const char words[] = "the worker process of an earlier vgrantd still has the device "
+				    "(its last I/O has not ended, or it was stopped): waiting for "
+				    "its end, and the guest waits too";
+
+	if (node->config.bus != VG_IPC_BUS_MMIO || !vgd_mmio_left(node))
+		return false;
+	if (!node->wait_told) {
+		vgd_node_log(node, VG_LOG_WARN, "%s", words);
+		vgd_node_set_error(node, words);
+	}
+	node->wait_told = true;
+	if (node->phase == VGD_OPENING)
+		node->deadline_ms = VGD_NEVER;
+	return true;
 }
 
 /* The guest's IOREQ server, as an earlier vgrantd or another device's worker told: any node of the
@@ -152,8 +177,8 @@ void vgd_mmio_attach(struct vgd_node *node)
 	vgd_node_enter(node, VGD_ATTACHING, ATTACH_MS);
 }
 
-/* Another worker is to go on. */
-static void again(struct vgd_node *node)
+/* Another worker is to go on, after @wait_ms. */
+static void again(struct vgd_node *node, uint64_t wait_ms)
 {
 	struct vgd_worker *worker = node->worker;
 
@@ -161,7 +186,7 @@ static void again(struct vgd_node *node)
 	node->device = 0;
 	node->stats_cookie = 0;
 	node->port = 0;
-	node->not_before_ms = node->sup->now_ms + AGAIN_MS;
+	node->not_before_ms = node->sup->now_ms + wait_ms;
 	vgd_node_enter(node, VGD_OPENING, IMAGE_WAIT_MS);
 	node->dirty = true;
 	vgd_worker_put(node->sup, worker);
@@ -172,7 +197,7 @@ bool vgd_mmio_failed(struct vgd_node *node)
 	if (node->config.bus != VG_IPC_BUS_MMIO || node->removed || node->replaced ||
 	    node->sup->stopping || (node->phase != VGD_CONNECTED && node->phase != VGD_CLOSING))
 		return false;
-	again(node);
+	again(node, AGAIN_MS);
 	return true;
 }
 
@@ -181,8 +206,8 @@ void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result
 	bool denied =
 		result->error == -EPERM || result->error == -EACCES || result->error == -EOPNOTSUPP;
 
-	if (result->error == -EBUSY && node->busy_tries++ < BUSY_TRIES) {
-		again(node);
+	if (result->error == -EBUSY && (node->busy_tries++ < BUSY_TRIES || vgd_mmio_waits(node))) {
+		again(node, node->wait_told ? BUSY_MS : AGAIN_MS);
 		return;
 	}
 	if (denied && node->config.bus_is_a_guess) {
@@ -191,7 +216,7 @@ void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result
 			     "at base %#" PRIx64 " will find nothing there",
 			     result->words, node->config.base);
 		node->config.bus = VG_IPC_BUS_MSG;
-		again(node);
+		again(node, AGAIN_MS);
 		return;
 	}
 	if (result->error) {
@@ -199,6 +224,7 @@ void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result
 		return;
 	}
 	node->busy_tries = 0;
+	node->wait_told = false;
 	node->ioreq = result->ioreq;
 	node->driver = false;
 	node->driver_told = false;

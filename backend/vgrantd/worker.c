@@ -28,8 +28,10 @@ void worker_answer(struct worker *w, const struct vg_ipc_msg *msg)
 		vg_err(w->log, "the supervisor does not answer (%s): letting go of all devices",
 		       strerror(-ret));
 		w->over = true;
-		for (struct served *s = w->served; s; s = s->next)
+		for (struct served *s = w->served; s; s = s->next) {
 			s->ending = true;
+			s->leave = true;
+		}
 	}
 }
 
