@@ -369,7 +369,7 @@ static void run_busy(struct vgd_node *node, const struct vgd_look *look)
 		vgd_worker_kill(node->sup, node->worker, "it does not answer");
 		return;
 	}
-	if (look->own == VG_XENBUS_INITIALISING)
+	if (look->own == VG_XENBUS_INITIALISING && !vgd_mmio_begins(node))
 		node->replaced = true;
 	if (node->phase == VGD_DETACHING)
 		return;

@@ -187,6 +187,8 @@ void vgd_mmio_run(struct vgd_node *node, const struct vgd_look *look);
 void vgd_mmio_released(struct vgd_node *node);
 /* Has an earlier vgrantd left the device for us? */
 bool vgd_mmio_left(struct vgd_node *node);
+/* A worker gets the device, and the directory, in state 1, is still the one that it was for. */
+bool vgd_mmio_begins(struct vgd_node *node);
 /* It has, and is at it still: true, and said, when that is to be waited for, however long it takes.
  */
 bool vgd_mmio_waits(struct vgd_node *node);
@@ -215,6 +217,8 @@ void vgd_node_set_state(struct vgd_node *node, enum vg_xenbus_state state);
 int vgd_node_publish(struct vgd_node *node);
 /* Writes vgrant-error; an empty @words removes it. */
 void vgd_node_set_error(struct vgd_node *node, const char *words);
+/* Writes vgrant-resume. Negative errno. */
+int vgd_node_set_resume(struct vgd_node *node);
 /* Writes whether the guest's driver is there: vgrant-driver. */
 void vgd_node_set_driver(struct vgd_node *node);
 /* Removes the directory if its state is still 6, and its parent when that is then empty. 0 also

@@ -59,6 +59,18 @@ bool vgd_mmio_left(struct vgd_node *node)
 	return value[0];
 }
 
+/* Until a worker has it the device is in state 1, as a directory that was made anew is; but that
+ * has no name of ours in it. */
+bool vgd_mmio_begins(struct vgd_node *node)
+{
+	char value[VGD_TOKEN_MAX];
+
+	if (node->config.bus != VG_IPC_BUS_MMIO || node->phase != VGD_ATTACHING || !node->resume[0])
+		return false;
+	own_key(node, VGD_KEY_RESUME, value, sizeof(value));
+	return !strcmp(value, node->resume);
+}
+
 /*
  * A worker ends when its supervisor does, as soon as its last I/O has ended; a disk may not let it.
  * Until then neither image nor IOREQ server are free. To give the device up would help nobody: a
@@ -147,6 +159,8 @@ static void send_state(struct vgd_node *node)
 			     "the state that an earlier vgrantd kept in %.100s is gone: the guest "
 			     "cannot use the device until its driver resets it",
 			     dir);
+	/* Refused, it is tried again with all else that is published. */
+	vgd_node_set_resume(node);
 	vgd_worker_send(node->sup, node->worker, &msg, fd);
 	close(fd);
 }

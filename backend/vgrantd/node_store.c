@@ -181,6 +181,13 @@ void vgd_node_set_error(struct vgd_node *node, const char *words)
 	change(node, changes, 1);
 }
 
+int vgd_node_set_resume(struct vgd_node *node)
+{
+	const struct change changes[] = {{VGD_KEY_RESUME, node->resume}};
+
+	return change(node, changes, 1);
+}
+
 void vgd_node_set_driver(struct vgd_node *node)
 {
 	const struct change changes[] = {{VGD_KEY_DRIVER, node->driver ? "1" : NULL}};

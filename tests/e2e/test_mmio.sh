@@ -17,6 +17,7 @@ random_image "$E2E_DIR/disk" 8
 new_guest g 64 vcpus=2
 mmio_attach "$g" "$E2E_DIR/disk" 51712 xvda 33554432 33 grant_usage 1 vgrant-interrupt spi
 mmio_ready "$g" 51712
+[ "$(grep -c 'worker [0-9]* started' "$E2E_DIR/vgrantd.log")" = 1 ] || fail "it took more than one worker: $(cat "$E2E_DIR/vgrantd.log")"
 guest "$g" info --mmio >"$E2E_DIR/info" || fail "the guest finds no disk"
 grep -q '"capacity": 8388608' "$E2E_DIR/info" || fail "not the disk: $(cat "$E2E_DIR/info")"
 guest "$g" read-all --mmio --mode fresh --out "$E2E_DIR/copy" || fail "the guest cannot read"
