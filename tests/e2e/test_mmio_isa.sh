@@ -38,9 +38,9 @@ before=$(stat_of "$g" xvda requests)
 until_true "$LIMIT" busy "$g" xvda "$((before + 200))" || fail "it stands still"
 
 # A guest that does not acknowledge loses its device.
-for _ in $(seq 100); do
+for _ in $(seq 20); do
 	kill -STOP "$user"
-	! line_is_high || break
+	! until_true 2 line_is_high || break
 	kill -CONT "$user"
 done
 line_is_high || fail "the line is never high"
