@@ -229,7 +229,9 @@ START_TEST(a_server_is_its_makers)
 	ck_assert_int_eq(xendevicemodel_destroy_ioreq_server(other, 2, id), -1);
 	ck_assert_int_eq(errno, ENOENT);
 	xendevicemodel_close(other);
+	ck_assert_int_eq(sim_value("dump", 2, "servers"), 1);
 	ck_assert_int_eq(xendevicemodel_destroy_ioreq_server(dm, 2, id), 0);
+	ck_assert_int_eq(sim_value("dump", 2, "servers"), 0);
 	ck_assert_int_eq(sim_value("dump", 2, "ports"), 0);
 }
 END_TEST

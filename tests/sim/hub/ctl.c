@@ -141,11 +141,11 @@ static void dump_domain(struct hub *h, struct domain *d)
 	for (uint32_t i = 0; i < SIM_MAX_HANDLES; i++)
 		handles += h->handle[i] && h->handle[i]->dom == d;
 	say("domain=%u name=%s state=%s priv=%d grants=%u in_use=%u deferred=%u maptrack=%u "
-	    "ports=%u handles=%u watches=%u transactions=%u nodes=%u isa_high=%u\n",
+	    "ports=%u handles=%u watches=%u transactions=%u nodes=%u isa_high=%u servers=%u\n",
 	    d->cfg.domid, d->cfg.name, d->dying ? "zombie" : "running", d->cfg.priv, grants, in_use,
 	    deferred, track, ports, handles, store_watches(h->store, d->cfg.domid),
 	    store_transactions(h->store, d->cfg.domid), store_nodes(h->store, d->cfg.domid),
-	    ioreq_isa_high(d));
+	    ioreq_isa_high(d), ioreq_servers(d));
 }
 
 static int cmd_dump(struct hub *h, char *arg)

@@ -161,6 +161,8 @@ int ioreq_access(struct hub *h, struct handle *hd, const uint32_t *w, uint32_t n
 		 int *fd);
 int ioreq_irq(struct handle *hd, uint32_t irq, int *fd);
 uint32_t ioreq_isa_high(const struct domain *d); /* the ISA lines that are high, by bit */
+/* IOREQ servers that domain @d has. */
+unsigned int ioreq_servers(const struct domain *d);
 void ioreq_close_domain(struct hub *h, struct domain *d);
 
 /* ctl.c */

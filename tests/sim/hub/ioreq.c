@@ -82,6 +82,15 @@ void ioreq_close_domain(struct hub *h, struct domain *d)
 	}
 }
 
+unsigned int ioreq_servers(const struct domain *d)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; d->ioreq && i < MAX_SERVERS; i++)
+		n += !!d->ioreq->server[i];
+	return n;
+}
+
 static int create(struct hub *h, struct handle *hd, struct domain *d, uint32_t *reply)
 {
 	struct ioreq_state *st = state_of(d);
