@@ -328,6 +328,8 @@ void vgd_node_detached(struct vgd_node *node)
 	if (node->phase != VGD_DETACHING)
 		return;
 	vgd_node_log(node, VG_LOG_INFO, "disconnected");
+	if (node->config.bus == VG_IPC_BUS_MMIO && !node->leave)
+		vgd_node_forget(node);
 	released(node);
 }
 

@@ -127,6 +127,7 @@ struct vgd_node {
 	uint32_t port;  /* that the worker was told to bind, or 0 */
 	unsigned int busy_tries;
 	bool wait_told;
+	unsigned int attach_tries;
 	bool driver;                /* the worker says: it has set DRIVER_OK */
 	bool driver_told;           /* so it stands in our directory */
 	uint64_t driver_ms;         /* not before this it is written again */
@@ -219,6 +220,8 @@ int vgd_node_publish(struct vgd_node *node);
 void vgd_node_set_error(struct vgd_node *node, const char *words);
 /* Writes vgrant-resume. Negative errno. */
 int vgd_node_set_resume(struct vgd_node *node);
+/* Removes what was for a later vgrantd: the IOREQ server may be gone, and its number another's. */
+void vgd_node_forget(struct vgd_node *node);
 /* Writes whether the guest's driver is there: vgrant-driver. */
 void vgd_node_set_driver(struct vgd_node *node);
 /* Removes the directory if its state is still 6, and its parent when that is then empty. 0 also

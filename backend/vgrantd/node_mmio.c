@@ -19,6 +19,9 @@
 #include "workers.h"
 
 #define AGAIN_MS 250
+/* More workers than the first that may end before they have attached the device: one, since it may
+ * have left an IOREQ server. */
+#define ATTACH_TRIES 1
 /* While an earlier worker still has the guest's IOREQ server: after so many attempts the next are
  * further apart. */
 #define BUSY_TRIES 20
@@ -94,19 +97,32 @@ bool vgd_mmio_waits(struct vgd_node *node)
 	return true;
 }
 
-/* The guest's IOREQ server, as an earlier vgrantd or another device's worker told: any node of the
- * guest will do. */
-static uint32_t known_server(struct vgd_node *node)
+/* What the device's worker said of the guest's IOREQ server, or, when it came to an end before
+ * that, kept in its file. */
+static uint32_t server_of(struct vgd_node *node)
 {
-	char path[VG_STORE_PATH_MAX];
+	char path[VG_STORE_PATH_MAX], token[VGD_TOKEN_MAX], name[64];
 	uint32_t id;
 
-	for (const struct vgd_node *other = node->sup->nodes; other; other = other->next)
-		if (other->domid == node->domid && !other->dead &&
-		    !vg_store_path(path, "%s/" VGD_KEY_IOREQ, other->dir) &&
-		    !vg_store_read_u32(node->sup->store, path, UINT16_MAX, &id))
-			return id;
-	return VG_IOREQ_NONE;
+	if (!vg_store_path(path, "%s/" VGD_KEY_IOREQ, node->dir) &&
+	    !vg_store_read_u32(node->sup->store, path, UINT16_MAX, &id))
+		return id;
+	own_key(node, VGD_KEY_RESUME, token, sizeof(token));
+	state_name(node, name, sizeof(name));
+	return vgd_state_server(node->sup->options->state_dir, name, token);
+}
+
+/* The guest's IOREQ server, as an earlier vgrantd or another device's worker left it: any node of
+ * the guest will do. */
+static uint32_t known_server(struct vgd_node *node)
+{
+	uint32_t id = VG_IOREQ_NONE;
+
+	for (struct vgd_node *other = node->sup->nodes; other && id == VG_IOREQ_NONE;
+	     other = other->next)
+		if (other->domid == node->domid && !other->dead)
+			id = server_of(other);
+	return id;
 }
 
 static bool base_is_taken(const struct vgd_node *node, uint64_t base)
@@ -185,7 +201,7 @@ void vgd_mmio_attach(struct vgd_node *node)
 	attach->base = node->config.base;
 	attach->irq_kind = node->config.irq_kind;
 	attach->irq = node->config.irq;
-	attach->ioreq = known_server(node);
+	attach->ioreq = known_server(node); /* before the file is made anew, if it is */
 	send_state(node);
 	vgd_node_send_attach(node, &msg);
 	vgd_node_enter(node, VGD_ATTACHING, ATTACH_MS);
@@ -208,8 +224,12 @@ static void again(struct vgd_node *node, uint64_t wait_ms)
 
 bool vgd_mmio_failed(struct vgd_node *node)
 {
+	bool had = node->phase == VGD_CONNECTED || node->phase == VGD_CLOSING;
+
 	if (node->config.bus != VG_IPC_BUS_MMIO || node->removed || node->replaced ||
-	    node->sup->stopping || (node->phase != VGD_CONNECTED && node->phase != VGD_CLOSING))
+	    node->sup->stopping)
+		return false;
+	if (!had && (node->phase != VGD_ATTACHING || node->attach_tries++ >= ATTACH_TRIES))
 		return false;
 	again(node, AGAIN_MS);
 	return true;
@@ -234,9 +254,11 @@ void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result
 		return;
 	}
 	if (result->error) {
+		node->phase = VGD_DETACHING; /* it has let go already */
 		vgd_node_failed(node, result->words);
 		return;
 	}
+	node->attach_tries = 0;
 	node->busy_tries = 0;
 	node->wait_told = false;
 	node->ioreq = result->ioreq;
@@ -244,7 +266,8 @@ void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result
 	node->driver_told = false;
 	node->driver_ms = 0;
 	if (vgd_node_publish(node)) {
-		vgd_node_failed(node, "what the guest needs cannot be written to xenstore");
+		vgd_node_set_error(node, "what the guest needs cannot be written to xenstore");
+		vgd_node_detach(node);
 		return;
 	}
 	vgd_node_enter(node, VGD_CONNECTED, VGD_NEVER);

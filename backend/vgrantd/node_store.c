@@ -188,6 +188,14 @@ int vgd_node_set_resume(struct vgd_node *node)
 	return change(node, changes, 1);
 }
 
+void vgd_node_forget(struct vgd_node *node)
+{
+	const struct change changes[] = {
+		{VGD_KEY_IOREQ, NULL}, {VGD_KEY_RESUME, NULL}, {VGD_KEY_DRIVER, NULL}};
+
+	change(node, changes, 3);
+}
+
 void vgd_node_set_driver(struct vgd_node *node)
 {
 	const struct change changes[] = {{VGD_KEY_DRIVER, node->driver ? "1" : NULL}};

@@ -14,6 +14,9 @@
 
 #include <vgrant/mmio.h>
 
+/* Of the number of the IOREQ server, and 1. */
+#define SERVER_OFFSET 2048
+
 #define SIZE (VGD_STATE_OFFSET + (off_t)sizeof(struct vg_mmio_state))
 
 /* What stands at the beginning of a file that was made with @token, by a vgrantd of this kind. */
@@ -101,6 +104,30 @@ int vgd_state_open(const char *dir, const char *name, char token[VGD_TOKEN_MAX],
 	if (fd >= 0)
 		close(fd);
 	return make(dir, name, token);
+}
+
+int vgd_state_keep_server(int fd, uint16_t id)
+{
+	uint32_t value = (uint32_t)id + 1;
+
+	return pwrite(fd, &value, sizeof(value), SERVER_OFFSET) == sizeof(value) ? 0 : -EIO;
+}
+
+uint32_t vgd_state_server(const char *dir, const char *name, const char *token)
+{
+	char path[PATH_MAX];
+	uint32_t value = 0;
+	int fd;
+
+	if (path_of(path, dir, name, ""))
+		return VG_IOREQ_NONE;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return VG_IOREQ_NONE;
+	if (!is_ours(fd, token) || pread(fd, &value, sizeof(value), SERVER_OFFSET) != sizeof(value))
+		value = 0;
+	close(fd);
+	return value && value - 1 <= UINT16_MAX ? value - 1 : VG_IOREQ_NONE;
 }
 
 void vgd_state_remove(const char *dir, const char *name)

@@ -66,7 +66,17 @@ static int map_state(struct worker *w, struct served *s)
 	return 0;
 }
 
-static int open_server(struct worker *w, const struct vg_ipc_attach *a)
+/* The file is this device's, as long as its registers are not mapped. */
+static int keep_server(void *opaque, uint16_t id)
+{
+	const struct served *s = opaque;
+	const struct worker *w = s->worker;
+
+	return w->state_fd >= 0 && w->state_device == s->id ? vgd_state_keep_server(w->state_fd, id)
+							    : 0;
+}
+
+static int open_server(struct worker *w, struct served *s, const struct vg_ipc_attach *a)
 {
 	const struct vg_dm_config dm = {
 		.domid = w->options->domid,
@@ -77,6 +87,8 @@ static int open_server(struct worker *w, const struct vg_ipc_attach *a)
 		.evtchn = w->evtchn,
 		.domid = w->options->domid,
 		.adopt = a->ioreq,
+		.created = keep_server,
+		.opaque = s,
 		.log = w->log,
 	};
 	int ret = 0;
@@ -101,7 +113,7 @@ static int open_server(struct worker *w, const struct vg_ipc_attach *a)
 int worker_mmio_open(struct worker *w, struct served *s, const struct vg_ipc_attach *a)
 {
 	const struct vg_mmio_ops *ops = &mmio_ops;
-	int ret = open_server(w, a);
+	int ret = open_server(w, s, a);
 
 	if (!ret)
 		ret = map_state(w, s);

@@ -388,6 +388,42 @@ START_TEST(a_server_in_use_is_busy)
 }
 END_TEST
 
+struct record {
+	unsigned int calls;
+	int answer;
+};
+
+static int created(void *opaque, uint16_t id)
+{
+	struct record *record = opaque;
+
+	record->calls++;
+	ck_assert_uint_eq(id, 0);
+	ck_assert(!fake_dm_server(id)); /* not enabled */
+	return record->answer;
+}
+
+START_TEST(a_new_server_is_kept_before_it_is_used)
+{
+	struct vg_ioreq_config config = ioreq_config(VG_IOREQ_NONE);
+	struct record record = {.answer = -EIO};
+
+	vg_ioreq_close(server, true);
+	config.created = created;
+	config.opaque = &record;
+	ck_assert_int_eq(vg_ioreq_open(&config, &server), -EIO);
+	ck_assert_uint_eq(record.calls, 1);
+	record.answer = 0;
+	ck_assert_int_eq(vg_ioreq_open(&config, &server), 0);
+	ck_assert_uint_eq(record.calls, 2);
+	ck_assert_uint_eq(vg_ioreq_id(server), 0); /* so the first one was destroyed */
+	vg_ioreq_close(server, false);
+	config.adopt = 0;
+	ck_assert_int_eq(vg_ioreq_open(&config, &server), 0);
+	ck_assert_uint_eq(record.calls, 2);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("ioreq");
@@ -412,6 +448,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, what_is_kept_is_waited_for);
 	tcase_add_test(tc, a_server_that_has_gone_is_made_anew);
 	tcase_add_test(tc, a_server_in_use_is_busy);
+	tcase_add_test(tc, a_new_server_is_kept_before_it_is_used);
 	suite_add_tcase(s, tc);
 	return s;
 }

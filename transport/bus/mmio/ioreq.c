@@ -81,13 +81,18 @@ static int adopt(struct vg_ioreq *ioreq, uint32_t id, void VG_GUEST **page)
 	return 0;
 }
 
-static int create(struct vg_ioreq *ioreq, void VG_GUEST **page)
+static int create(struct vg_ioreq *ioreq, const struct vg_ioreq_config *config,
+		  void VG_GUEST **page)
 {
 	int ret = vg_dm_create_server(ioreq->dm, &ioreq->id);
 
 	if (ret)
 		return ret;
 	ioreq->created = true;
+	if (config->created)
+		ret = config->created(config->opaque, ioreq->id);
+	if (ret)
+		return ret;
 	return vg_dm_map_page(ioreq->dm, ioreq->id, page);
 }
 
@@ -105,7 +110,7 @@ int vg_ioreq_open(const struct vg_ioreq_config *config, struct vg_ioreq **out)
 	ioreq->log = config->log;
 	ret = config->adopt == VG_IOREQ_NONE ? -ENOENT : adopt(ioreq, config->adopt, &page);
 	if (ret)
-		ret = create(ioreq, &page);
+		ret = create(ioreq, config, &page);
 	if (!ret) {
 		ioreq->slot = (struct ioreq VG_GUEST *)page;
 		/* Only then are the vCPUs' channels in the page. A server that was enabled stays

@@ -117,6 +117,13 @@ struct vg_ioreq_config {
 	struct vg_evtchn *evtchn;
 	uint16_t domid;
 	uint32_t adopt; /* the server of an earlier process, or VG_IOREQ_NONE: a new one */
+	/*
+	 * A new server is there, and Xen sends it nothing yet: its number is to be kept where a
+	 * later process finds it, whenever this one ends. Negative errno: the server is not
+	 * wanted. May be NULL.
+	 */
+	int (*created)(void *opaque, uint16_t id);
+	void *opaque; /* of created */
 	const struct vg_log *log;
 };
 

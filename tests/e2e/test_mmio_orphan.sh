@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# vgrantd, or its worker alone, is killed between making the guest's IOREQ server and telling anybody of it: the next one
+# takes that server over, and there is never a second.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib.sh" || exit 1
+# shellcheck source=/dev/null
+. "$(dirname "$0")/mmio_lib.sh" || exit 1
+g='' worker=''
+
+silent() { ! ctl stats "$g" xvda --timeout 1 >/dev/null 2>&1; }
+has_server() { [ "$(field "$g" servers)" = 1 ]; }
+
+e2e_begin "$@"
+random_image "$E2E_DIR/disk" 4
+new_guest g 64 vcpus=2
+# The server is made, and not enabled; enabled, without a range; with its range, and without its channels.
+for fault in ioreq:after=1 ioreq:after=3 bind; do
+	for victim in all worker; do
+		sim fault 1 "$fault:late=60000" || fail "no fault"
+		mmio_attach "$g" "$E2E_DIR/disk" 51712 xvda 33554432 33 vgrant-interrupt spi
+		until_true "$LIMIT" has_server || fail "$fault: no server"
+		until_true "$LIMIT" silent || fail "$fault: the worker does not hang"
+		sim fault 1 clear || fail "no end of the fault" # of the next calls
+		worker=$(workers | tr -d ' ')
+		[ $victim = worker ] || kill -STOP "$VGRANTD" # or it would start another worker
+		kill -KILL "$worker"
+		[ $victim = worker ] || { kill -KILL "$VGRANTD" && reap "$VGRANTD"; }
+		until_true "$LIMIT" gone "$worker" || fail "worker $worker does not die"
+		[ $victim = worker ] || start_vgrantd
+		mmio_ready "$g" 51712
+		[ "$(field "$g" servers)" = 1 ] || fail "$fault, $victim killed: $(field "$g" servers) IOREQ servers"
+		guest "$g" read-all --mmio --mode fresh --out "$E2E_DIR/copy" || fail "$fault, $victim killed: the guest cannot read"
+		same "$E2E_DIR/disk" "$E2E_DIR/copy" "it reads something else"
+		mmio_unplug "$g" 51712
+		[ "$(field "$g" servers)" = 0 ] || fail "$fault, $victim killed: a server is left"
+	done
+done
+[ -z "$(ls "$E2E_DIR/state")" ] || fail "left in the state directory: $(ls "$E2E_DIR/state")"
+e2e_end
