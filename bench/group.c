@@ -113,7 +113,7 @@ static int start_sides(struct group *g)
 	for (unsigned int s = 0, d = 0; !err && s < g->sides; s++) {
 		const struct point point = g->side[s].point;
 
-		err = side_start(&g->side[s], &point, &g->machine, domain + d);
+		err = side_start(&g->side[s], &point, &g->machine, &g->settings->place, domain + d);
 		d += point.guests + 1;
 	}
 	free(domain);
@@ -137,7 +137,8 @@ static int start(struct group *g)
 
 	for (unsigned int i = 0; !err && i < g->n; i++)
 		if (!point_has_device(&g->result[i].point))
-			err = yardstick_start(&g->result[i].point, &g->yardstick[i]);
+			err = yardstick_start(&g->result[i].point, &g->settings->place,
+					      &g->yardstick[i]);
 	return err;
 }
 

@@ -23,6 +23,13 @@ static int schedule(bool batch)
 	return complain(-errno, "cannot set the scheduling policy: %s", strerror(errno));
 }
 
+static int place(struct options *o)
+{
+	int err = place_init(&o->settings.place, o->placement);
+
+	return err ? complain(err, "cannot learn which CPUs there are: %s", strerror(-err)) : 0;
+}
+
 /* Now, and not after minutes of work. */
 static int open_result(const char *path, FILE **file)
 {
@@ -72,6 +79,8 @@ int main(int argc, char **argv)
 		rc = open_result(o.csv, &csv);
 	if (!rc)
 		rc = schedule(o.settings.batch);
+	if (!rc)
+		rc = place(&o);
 	if (!rc)
 		rc = measure(&matrix, &o.settings, &report);
 	if (!rc)

@@ -12,7 +12,8 @@ struct settings {
 	unsigned int each;   /* runs of a point in a round */
 	double idle;         /* seconds to watch each side before it works; 0: not */
 	bool batch;          /* scheduling policy of all processes: SCHED_BATCH */
-	bool progress;       /* on standard error */
+	struct place place;
+	bool progress; /* on standard error */
 };
 
 /* Per request, from a run of each round between two looks at the backend's counters. */

@@ -40,6 +40,10 @@ const char options_usage[] =
 	"  --scheduler P      of guests and backends: batch (default: waking a process takes the "
 	"CPU\n"
 	"                     from nobody) or other (Linux's usual); see bench/README.md\n"
+	"  --placement P      of a guest and the worker that serves it: same (default: on one CPU, "
+	"but\n"
+	"                     what polls on two), apart (on two) or free (where the scheduler puts "
+	"them)\n"
 	"  --json FILE, --csv FILE\n"
 	"                     write the result there too\n"
 	"  --help             show this and exit\n";
@@ -60,6 +64,7 @@ enum {
 	OPT_RUNS,
 	OPT_IDLE,
 	OPT_SCHEDULER,
+	OPT_PLACEMENT,
 	OPT_JSON,
 	OPT_CSV,
 	OPT_HELP,
@@ -81,6 +86,7 @@ static const struct option long_options[] = {
 	{"runs", required_argument, NULL, OPT_RUNS},
 	{"idle", required_argument, NULL, OPT_IDLE},
 	{"scheduler", required_argument, NULL, OPT_SCHEDULER},
+	{"placement", required_argument, NULL, OPT_PLACEMENT},
 	{"json", required_argument, NULL, OPT_JSON},
 	{"csv", required_argument, NULL, OPT_CSV},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -195,6 +201,17 @@ static int add_plan(struct options *o, const struct texts *texts, bool any_polic
 	return 0;
 }
 
+static int take_placement(struct options *o, const char *text)
+{
+	for (unsigned int i = 0; i < PLACEMENTS; i++) {
+		if (strcmp(text, placement_names[i]) != 0)
+			continue;
+		o->placement = (enum placement)i;
+		return 0;
+	}
+	return bad_usage("placement", text, "there are same, apart and free");
+}
+
 static int take_setting(struct options *o, int option, const char *text)
 {
 	struct settings *s = &o->settings;
@@ -221,6 +238,8 @@ static int take_setting(struct options *o, int option, const char *text)
 			return bad_usage("scheduler", text, "there are batch and other");
 		s->batch = !strcmp(text, "batch");
 		return 0;
+	case OPT_PLACEMENT:
+		return take_placement(o, text);
 	case OPT_JSON:
 		o->json = text;
 		return 0;

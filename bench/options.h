@@ -13,6 +13,7 @@ struct options {
 	struct axes plan[PLAN_MAX]; /* one after the other */
 	unsigned int num_plans;
 	struct settings settings;
+	enum placement placement;
 	const char *json, *csv;
 	bool help;
 };

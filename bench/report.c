@@ -133,9 +133,9 @@ void report_table(const struct report *r)
 	unsigned int runs = s->rounds * s->each;
 
 	printf("Simulated hypervisor; %u run%s of %.3g s for each line, in turn, in %u round%s; "
-	       "scheduler %s.\n",
+	       "scheduler %s, placement %s.\n",
 	       runs, runs == 1 ? "" : "s", s->seconds, s->rounds, s->rounds == 1 ? "" : "s",
-	       s->batch ? "batch" : "other");
+	       s->batch ? "batch" : "other", placement_names[s->place.placement]);
 	for (unsigned int at = 0, n, c = 0; at < r->n; at += n) {
 		const struct result *first = &r->result[at];
 

@@ -130,12 +130,13 @@ int report_json(const struct report *r, FILE *file, const char *path)
 		json_array_append_new(comparisons, comparison(r, &r->comparison[i]));
 	for (unsigned int i = 0; i < r->matrix->num_left_out; i++)
 		json_array_append_new(left_out, json_string(r->matrix->left_out[i]));
-	root = json_pack("{s:I, s:s, s:o, s:s, s:f, s:I, s:I, s:s, s:o, s:o, s:o}", "format",
+	root = json_pack("{s:I, s:s, s:o, s:s, s:s, s:f, s:I, s:I, s:s, s:o, s:o, s:o}", "format",
 			 (json_int_t)FORMAT, "hypervisor", "simulated", "machine", machine(),
-			 "scheduler", s->batch ? "batch" : "other", "run_seconds", s->seconds,
-			 "rounds", (json_int_t)s->rounds, "runs", (json_int_t)s->rounds * s->each,
-			 "spread", "quartiles", "points", points, "comparisons", comparisons,
-			 "left_out", left_out);
+			 "scheduler", s->batch ? "batch" : "other", "placement",
+			 placement_names[s->place.placement], "run_seconds", s->seconds, "rounds",
+			 (json_int_t)s->rounds, "runs", (json_int_t)s->rounds * s->each, "spread",
+			 "quartiles", "points", points, "comparisons", comparisons, "left_out",
+			 left_out);
 	if (!root || json_array_size(points) != r->n ||
 	    json_array_size(comparisons) != r->num_comparisons)
 		err = complain(-ENOMEM, "out of memory");

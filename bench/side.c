@@ -281,11 +281,19 @@ static int start_guests(struct side *side)
 		err = start_driver(side, i);
 	for (unsigned int i = 0; !err && i < side->point.guests; i++)
 		err = await_driver(side, i);
-	return err ? err : find_workers(side);
+	if (!err)
+		err = find_workers(side);
+	for (unsigned int i = 0; !err && i < side->point.guests; i++) {
+		err = place_guest(side->place, side->point.poll_us, i, side->guest[i].driver.pid);
+		if (!err)
+			err = place_worker(side->place, side->point.poll_us, i,
+					   side->guest[i].worker);
+	}
+	return err;
 }
 
 int side_start(struct side *side, const struct point *p, const struct machine *machine,
-	       const struct domain *domains)
+	       const struct place *place, const struct domain *domains)
 {
 	char name[POINT_NAME_MAX];
 	int err = 0;
@@ -293,6 +301,7 @@ int side_start(struct side *side, const struct point *p, const struct machine *m
 	*side = (struct side){
 		.point = *p,
 		.machine = machine,
+		.place = place,
 		.backend = domains[0].id,
 		.guest_pages = domains[1].mem_mib * PAGES_PER_MIB,
 		.daemon = {.in = -1, .out = -1},

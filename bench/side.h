@@ -9,6 +9,7 @@
 #include "histogram.h"
 #include "machine.h"
 #include "matrix.h"
+#include "place.h"
 
 /* One run: so many requests until all had come back; those of the run's time alone in @in_time. */
 struct run {
@@ -44,6 +45,7 @@ struct guest {
 struct side {
 	struct point point; /* with the most guests that work here at once */
 	const struct machine *machine;
+	const struct place *place;
 	unsigned int backend;
 	uint32_t guest_pages;
 	char log[40]; /* names of logs begin with it */
@@ -55,7 +57,7 @@ struct side {
 void side_domains(const struct point *p, unsigned int first, struct domain *domains);
 /* Brings backend and guests up, to where requests can be made; says what went wrong. */
 int side_start(struct side *side, const struct point *p, const struct machine *machine,
-	       const struct domain *domains);
+	       const struct place *place, const struct domain *domains);
 /* All zeroes are allowed. Its point stays, for the next start. */
 void side_stop(struct side *side);
 /* The first @guests work for @seconds, or longer when nothing is completed in them, which

@@ -14,6 +14,7 @@
 
 struct yardstick {
 	const struct way *way;
+	const struct place *place;
 	size_t size, all; /* memcpy: of a request, of all that are in flight */
 	uint8_t *from, *to;
 	int there, back; /* eventfd */
@@ -74,7 +75,7 @@ static int start_eventfd(struct yardstick *y)
 	y->echo = fork();
 	if (!y->echo)
 		echo(y->there, y->back);
-	return y->echo < 0 ? -errno : 0;
+	return y->echo < 0 ? -errno : place_worker(y->place, false, 0, y->echo);
 }
 
 static int run_eventfd(struct yardstick *y, uint64_t end, struct run *run,
@@ -96,7 +97,7 @@ static int run_eventfd(struct yardstick *y, uint64_t end, struct run *run,
 	return 0;
 }
 
-int yardstick_start(const struct point *p, struct yardstick **out)
+int yardstick_start(const struct point *p, const struct place *place, struct yardstick **out)
 {
 	struct yardstick *y = calloc(1, sizeof(*y));
 	int err;
@@ -105,6 +106,7 @@ int yardstick_start(const struct point *p, struct yardstick **out)
 	if (!y)
 		return complain(-ENOMEM, "out of memory");
 	y->way = p->way;
+	y->place = place;
 	y->there = y->back = -1;
 	err = p->way == &ways[WAY_MEMCPY] ? start_memcpy(y, &p->work) : start_eventfd(y);
 	if (!err)
@@ -134,10 +136,12 @@ void yardstick_stop(struct yardstick *y)
 
 int yardstick_run(struct yardstick *y, double seconds, struct run *run, struct histogram *latency)
 {
+	int err = place_self(y->place);
 	uint64_t begin = proc_now_ns(), end = begin + (uint64_t)(seconds * 1e9);
-	int err = 0;
 
 	*run = (struct run){.slowest = 1};
+	if (err)
+		return complain(err, "cannot choose a CPU: %s", strerror(-err));
 	if (y->way == &ways[WAY_MEMCPY])
 		run_memcpy(y, end, run);
 	else
@@ -145,5 +149,7 @@ int yardstick_run(struct yardstick *y, double seconds, struct run *run, struct h
 	run->in_time = run->requests;
 	/* What was begun before the end counts, and its time too. */
 	run->seconds = (double)(proc_now_ns() - begin) / 1e9;
+	if (!err)
+		err = unplace_self(y->place);
 	return err ? complain(err, "%s: %s", y->way->name, strerror(-err)) : 0;
 }

@@ -11,7 +11,7 @@ struct yardstick;
  * memcpy: copies of a request's size among as many buffers as are in flight. eventfd: a word to
  * another process and back, each sleeping until the other's comes.
  */
-int yardstick_start(const struct point *p, struct yardstick **out);
+int yardstick_start(const struct point *p, const struct place *place, struct yardstick **out);
 void yardstick_stop(struct yardstick *y);
 /* As side_run(); of the run, requests and time are set. memcpy has no latency. */
 int yardstick_run(struct yardstick *y, double seconds, struct run *run, struct histogram *latency);

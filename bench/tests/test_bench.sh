@@ -85,7 +85,7 @@ refused()
 
 for bad in '--way none' '--policy region' '--size 64' '--size 1000' '--size 2m' '--depth 0' '--depth 257' '--queues 5' \
 	'--guests 0' '--guests 257' '--poll-us x' '--engine disk' '--op flush' '--seconds 0' '--rounds 0' '--runs -1' \
-	'--idle 0' '--scheduler fifo' 'quick' '--unknown'; do
+	'--idle 0' '--scheduler fifo' '--placement near' 'quick' '--unknown'; do
 	# Option and value are two words.
 	# shellcheck disable=SC2086
 	refused 2 $bad
