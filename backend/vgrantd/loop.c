@@ -45,12 +45,14 @@ static inline void relax(void)
 #endif
 }
 
-/* Doorbells. A port is unmasked before the rings are looked at, so that none is lost. */
-static void take_events(struct worker *w)
+/* Doorbells, at most so many. A port is unmasked before the rings are looked at, so that none is
+ * lost. */
+static void take_events(struct worker *w, int most)
 {
-	for (int i = 0; i < EVENT_BUDGET; i++) {
+	for (int i = 0; i < most; i++) {
 		int port = vg_evtchn_pending(w->evtchn);
 
+		w->stats.event_reads++;
 		if (port < 0)
 			break;
 		w->stats.events++;
@@ -97,8 +99,9 @@ static void trim(struct worker *w, uint64_t now_ms)
 
 /*
  * What only file descriptors tell, and what is not for each turn. @timeout_ms as of epoll_wait().
- * *now is read again after a sleep, and only then: reading the clock is a system call in domains
- * where the vDSO cannot do it.
+ * Who slept was mostly woken by one doorbell, and asking for a second is a call in vain; if there
+ * is one, the next sleep is none. *now is read again after a sleep, and only then: reading the
+ * clock is a system call in domains where the vDSO cannot do it.
  */
 static bool look(struct worker *w, int timeout_ms, uint64_t *now)
 {
@@ -113,7 +116,7 @@ static bool look(struct worker *w, int timeout_ms, uint64_t *now)
 		if (ev[i].data.fd == w->options->socket)
 			worker_receive(w);
 		else if (ev[i].data.fd == vg_evtchn_fd(w->evtchn))
-			take_events(w);
+			take_events(w, timeout_ms ? 1 : EVENT_BUDGET);
 	}
 	more = serve_connections(w, *now / NS_PER_MS);
 	/* Under load too: a busy device must not keep others, which are to go, from going. */

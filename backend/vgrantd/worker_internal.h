@@ -50,7 +50,7 @@ struct poll_window {
 };
 
 struct worker_stats {
-	uint64_t turns, looks, sleeps, events;
+	uint64_t turns, looks, sleeps, events, event_reads;
 };
 
 struct worker {

@@ -106,6 +106,7 @@ void worker_report_stats(struct worker *w, uint32_t id, uint64_t cookie)
 		{"worker-looks", w->stats.looks},
 		{"worker-sleeps", w->stats.sleeps},
 		{"worker-events", w->stats.events},
+		{"worker-event-reads", w->stats.event_reads},
 	};
 	_Static_assert(COUNT(device) + COUNT(worker) <= OTHER_MAX, "they fit into the answer");
 	add_figures(&msg, device, COUNT(device));
