@@ -34,7 +34,7 @@ static int resolve_region(struct vg_view *view, struct vg_request *req, unsigned
 		req->iov[n].base = vg_guest_offset(r->base, start);
 		if (left <= room) {
 			req->iov[n].len = left;
-			*recent_of(view, i, req->segment[i].addr) = r;
+			remember(recent_of(view, i, req->segment[i].addr), r);
 			return n + 1;
 		}
 		req->iov[n++].len = room;
@@ -74,15 +74,13 @@ resolve_part(struct vg_view *view, struct vg_request *req, unsigned int i, unsig
 {
 	for (; i < end; i++) {
 		const struct vg_segment *seg = &req->segment[i];
-		const struct region *recent = *recent_of(view, i, seg->addr);
-		uint64_t offset = seg->addr - recent->addr;
+		void VG_GUEST *at =
+			recall(recent_of(view, i, seg->addr), seg->addr, seg->len, write);
 
 		*len += seg->len;
-		/* Where the last request's was: one check of bounds, one of permission. */
-		if (__builtin_expect(offset < recent->size && seg->len <= recent->size - offset &&
-					     (!write || recent->writable) && seg->len,
-				     1)) {
-			req->iov[n].base = vg_guest_offset(recent->base, offset);
+		/* Where the last request's was. */
+		if (__builtin_expect(at != NULL, 1)) {
+			req->iov[n].base = at;
 			req->iov[n++].len = seg->len;
 			continue;
 		}
@@ -119,6 +117,7 @@ static __attribute__((cold)) void open_transient(struct vg_view *view, struct vg
 						 uint32_t bytes)
 {
 	req->transient = true;
+	view->open_transient++;
 	req->copy_slot = 0;
 	req->map_pages[0] = req->map_pages[1] = 0;
 	if (bytes <= view->policy.copy_max)
@@ -186,36 +185,42 @@ static __attribute__((cold)) void close_transient(struct vg_view *view,
 			view->free_slot[view->num_free++] = (uint16_t)(req->copy_slot - 1);
 		transient_map_close(view, req);
 		req->transient = false;
+		view->open_transient--;
 	}
+}
+
+/* Requests of two epochs: what waits for the old one to drain may go on. */
+static __attribute__((cold)) void close_epochs(struct vg_view *view,
+					       struct vg_request *const *requests, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		view->open[requests[i]->epoch]--;
+	if (!view->open[view->epoch ^ 1])
+		view_epoch_drained(view);
 }
 
 void vg_view_close(struct vg_view *view, struct vg_request *const *requests,
 		   const uint32_t *written, unsigned int n)
 {
-	bool transient = false;
-
-	for (unsigned int i = 0; i < n; i++) {
-		transient |= requests[i]->transient;
-		view->open[requests[i]->epoch]--;
-	}
-	if (__builtin_expect(transient, 0))
+	if (__builtin_expect(view->open_transient, 0))
 		close_transient(view, requests, written, n);
-	if (__builtin_expect(view->removing, 0) && !view->open[view->epoch ^ 1])
-		view_epoch_drained(view);
+	if (__builtin_expect(view->removing, 0))
+		close_epochs(view, requests, n);
+	else
+		view->open[view->epoch] -= n;
 }
 
 /* Where @len bytes at @addr lie when one region holds them all; NULL when none does. */
 static inline void VG_GUEST *find(struct vg_view *view, uint64_t addr, uint32_t len, bool write,
 				  int *error)
 {
-	const struct region *r = view->recent_table;
-	uint64_t offset = addr - r->addr;
+	void VG_GUEST *at = recall(&view->recent_table, addr, len, write);
+	const struct region *r;
 	struct vg_span span;
 
 	*error = 0;
-	if (__builtin_expect(offset < r->size && len <= r->size - offset && (!write || r->writable),
-			     1))
-		return vg_guest_offset(r->base, offset);
+	if (__builtin_expect(at != NULL, 1))
+		return at;
 	*error = vg_addr_span(addr, len, view->max_refs, &span);
 	if (*error || !len)
 		return NULL;
@@ -224,7 +229,7 @@ static inline void VG_GUEST *find(struct vg_view *view, uint64_t addr, uint32_t 
 		return NULL;
 	if (write && !r->writable)
 		*error = -EACCES;
-	view->recent_table = r;
+	remember(&view->recent_table, r);
 	return vg_guest_offset(r->base,
 			       ((size_t)(span.ref - r->first) << VG_PAGE_SHIFT) + span.offset);
 }

@@ -2,6 +2,7 @@
 /* The view as an object: making, ending, quota, statistics. All of it cold. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "memory/view_internal.h"
@@ -53,7 +54,6 @@ int vg_view_create(const struct vg_view_config *config, struct vg_view **out)
 	view->holder = config->holder;
 	view->max_refs = max_refs;
 	view->domid = config->domid;
-	view_forget_recent(view);
 	view->leaf = calloc((max_refs + LEAF_REFS - 1) >> LEAF_SHIFT, sizeof(*view->leaf));
 	view->reached = calloc((max_refs + 63) / 64, sizeof(*view->reached));
 	view->map_ref = calloc(MAP_PAGES, sizeof(*view->map_ref));
@@ -112,12 +112,8 @@ void vg_view_destroy(struct vg_view *view)
 
 void view_forget_recent(struct vg_view *view)
 {
-	static const struct region none;
-
-	for (unsigned int i = 0; i < RECENT_PLACES; i++)
-		for (unsigned int k = 0; k < RECENT_CHUNKS; k++)
-			view->recent[i][k] = &none;
-	view->recent_table = &none;
+	memset(view->recent, 0, sizeof(view->recent));
+	view->recent_table = (struct recent){0};
 }
 
 int view_quota_take(struct vg_view *view, uint32_t pages)

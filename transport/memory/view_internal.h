@@ -30,6 +30,13 @@ struct region {
 	bool writable;
 };
 
+/* What it takes to find bytes in a region. All zeroes: finds none. */
+struct recent {
+	uint64_t addr;    /* of its first byte, on the bus */
+	uint64_t size[2]; /* bytes that may be read, and written: all or none */
+	void VG_GUEST *base;
+};
+
 /* Powers of two. A chunk of a driver's pool is a region of 1 MiB. */
 #define RECENT_PLACES 4
 #define RECENT_CHUNKS 256
@@ -54,20 +61,20 @@ struct vg_view {
 	/*
 	 * Requests open in the epoch that is now and in the one before. The removal of a region
 	 * begins a new epoch; when the old one has drained, no request can hold a pointer into the
-	 * region.
+	 * region. While nothing is removed the old one is empty.
 	 */
 	uint8_t epoch;
 	bool removing; /* some region is REGION_QUEUED or REGION_DRAINING */
 	uint32_t open[2];
+	uint32_t open_transient; /* of these, requests with bytes in no region */
 
 	/*
 	 * Live regions that were found last, by a segment's place in its request, because
 	 * neighbours differ (header, data, status) more than requests do, and by its address,
-	 * because the data of requests lies all over a pool. Never NULL: a region of no bytes
-	 * stands for none.
+	 * because the data of requests lies all over a pool.
 	 */
-	const struct region *recent[RECENT_PLACES][RECENT_CHUNKS];
-	const struct region *recent_table; /* likewise, of vg_view_read() and _write() */
+	struct recent recent[RECENT_PLACES][RECENT_CHUNKS];
+	struct recent recent_table; /* likewise, of vg_view_read() and _write() */
 	/* ref -> 1 + index of its live region, or 0; leaves are made with their first region. */
 	uint16_t **leaf;
 	struct region region[VG_MAX_REGIONS];
@@ -105,9 +112,27 @@ static inline const struct region *region_of(const struct vg_view *view, uint32_
 }
 
 /* Where the region of segment @i, at @addr, is remembered. */
-static inline const struct region **recent_of(struct vg_view *view, unsigned int i, uint64_t addr)
+static inline struct recent *recent_of(struct vg_view *view, unsigned int i, uint64_t addr)
 {
 	return &view->recent[i % RECENT_PLACES][(addr >> RECENT_SHIFT) % RECENT_CHUNKS];
+}
+
+static inline void remember(struct recent *recent, const struct region *r)
+{
+	*recent = (struct recent){
+		.addr = r->addr, .size = {r->size, r->writable ? r->size : 0}, .base = r->base};
+}
+
+/* Where @len bytes at @addr are; NULL: none, or not in this region, or not to be written. */
+static inline void VG_GUEST *recall(const struct recent *recent, uint64_t addr, uint64_t len,
+				    bool write)
+{
+	uint64_t offset = addr - recent->addr, size = recent->size[write];
+
+	/* No bytes are more than there can be. */
+	if (__builtin_expect(offset < size && len - 1 < size - offset, 1))
+		return vg_guest_offset(recent->base, offset);
+	return NULL;
 }
 
 /* Forgets what was found last: a region ends. */
