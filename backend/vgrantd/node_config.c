@@ -188,14 +188,27 @@ static bool is_hvm(struct vgd_node *node)
 	       !vg_store_read(node->sup->store, path, type, sizeof(type)) && !strcmp(type, "hvm");
 }
 
+/* Does it have the line, or did an earlier vgrantd leave it with the line? */
+static bool has_isa_line(struct vgd_node *node, uint32_t irq)
+{
+	char path[VG_STORE_PATH_MAX];
+	uint32_t left;
+
+	if (node->phase >= VGD_OPENING && node->phase <= VGD_DETACHING)
+		return node->config.bus == VG_IPC_BUS_MMIO &&
+		       node->config.irq_kind == VG_IPC_IRQ_ISA && node->config.irq == irq;
+	return node->phase == VGD_NEW && vgd_mmio_left(node) &&
+	       !vg_store_path(path, "%s/irq", node->dir) &&
+	       !vg_store_read_u32(node->sup->store, path, 1023, &left) && left == irq;
+}
+
 /* Xen knows one level of an ISA line: a device that lowers it would take away another's interrupt.
- */
+ * Whose it was before a restart it stays. */
 static bool isa_is_taken(const struct vgd_node *node, uint32_t irq)
 {
-	for (const struct vgd_node *other = node->sup->nodes; other; other = other->next)
-		if (other != node && other->domid == node->domid && other->phase >= VGD_OPENING &&
-		    other->phase <= VGD_DETACHING && other->config.bus == VG_IPC_BUS_MMIO &&
-		    other->config.irq_kind == VG_IPC_IRQ_ISA && other->config.irq == irq)
+	for (struct vgd_node *other = node->sup->nodes; other; other = other->next)
+		if (other != node && !other->dead && other->domid == node->domid &&
+		    has_isa_line(other, irq))
 			return true;
 	return false;
 }

@@ -23,6 +23,13 @@ mmio_ready "$g" 51712
 mmio_attach "$g" "$E2E_DIR/other" 51728 xvdb 33558528 5
 xs wait "$BACK/$g/51728/state" 6 "$LIMIT" >/dev/null || fail "two devices have one line"
 [[ $(xs read "$BACK/$g/51728/vgrant-error") == *"irq 5 is another device's"* ]] || fail "refused for another reason"
+# A restart takes it from nobody, whichever of the two is looked at first.
+kill -TERM "$VGRANTD"
+reap "$VGRANTD" || fail "vgrantd ended with status $?"
+start_vgrantd
+until_true "$LIMIT" grep -q ' xvda: served by virtio-mmio' "$E2E_DIR/vgrantd.log" || fail "a restart gave the line to another device"
+xs wait "$BACK/$g/51728/state" 6 "$LIMIT" >/dev/null || fail "two devices have one line after a restart"
+[ "$(xs read "$BACK/$g/51712/state")" = 2 ] || fail "a restart took the line from the device that had it"
 xs rm "$BACK/$g/51728"
 xs rm "/local/domain/$g/device/virtio_disk/51728"
 
