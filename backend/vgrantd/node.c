@@ -469,12 +469,14 @@ static void run_idle(struct vgd_node *node, const struct vgd_look *look)
 	bool unplug = !look->online && look->own != VG_XENBUS_INITIALISING;
 
 	if (!look->own) {
+		vgd_mmio_released(node);
 		node->dead = true;
 	} else if (node->phase == VGD_REMOVING) {
 		run_removing(node, look);
-	} else if (look->gone || unplug) {
+	} else if (look->gone || (unplug && !vgd_mmio_holds(node))) {
 		if (look->gone)
 			guest_gone(node);
+		vgd_mmio_released(node);
 		vgd_node_close_image(node);
 		vgd_node_set_state(node, VG_XENBUS_CLOSED);
 		vgd_node_enter(node, VGD_REMOVING, REMOVE_MS);

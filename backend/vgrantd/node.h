@@ -188,6 +188,9 @@ void vgd_mmio_run(struct vgd_node *node, const struct vgd_look *look);
 void vgd_mmio_released(struct vgd_node *node);
 /* Has an earlier vgrantd left the device for us? */
 bool vgd_mmio_left(struct vgd_node *node);
+/* Has it, or another worker before, left an IOREQ server? Then unplugging it has to wait for a
+ * worker that answers what the guest waits for and lets go of the server. */
+bool vgd_mmio_holds(struct vgd_node *node);
 /* A worker gets the device, and the directory, in state 1, is still the one that it was for. */
 bool vgd_mmio_begins(struct vgd_node *node);
 /* It has, and is at it still: true, and said, when that is to be waited for, however long it takes.

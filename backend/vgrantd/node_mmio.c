@@ -112,6 +112,16 @@ static uint32_t server_of(struct vgd_node *node)
 	return vgd_state_server(node->sup->options->state_dir, name, token);
 }
 
+/* What could not be opened or attached is not tried again for this: it is CLOSED. */
+bool vgd_mmio_holds(struct vgd_node *node)
+{
+	bool may = node->phase == VGD_NEW ||
+		   ((node->phase == VGD_OPENING || node->phase == VGD_WAIT) &&
+		    node->config.bus == VG_IPC_BUS_MMIO);
+
+	return may && server_of(node) != VG_IOREQ_NONE;
+}
+
 /* The guest's IOREQ server, as an earlier vgrantd or another device's worker left it: any node of
  * the guest will do. */
 static uint32_t known_server(struct vgd_node *node)

@@ -36,5 +36,19 @@ for fault in ioreq:after=1 ioreq:after=3 bind; do
 		[ "$(field "$g" servers)" = 0 ] || fail "$fault, $victim killed: a server is left"
 	done
 done
+
+# A device that is unplugged while nobody has it takes its server along.
+mmio_attach "$g" "$E2E_DIR/disk" 51712 xvda 33554432 33 vgrant-interrupt spi
+mmio_ready "$g" 51712
+worker=$(workers | tr -d ' ')
+kill -STOP "$VGRANTD"
+kill -KILL "$worker" "$VGRANTD"
+reap "$VGRANTD"
+until_true "$LIMIT" gone "$worker" || fail "worker $worker does not die"
+xs write "/local/domain/1/backend/virtio_disk/$g/51712/online" 0 "/local/domain/1/backend/virtio_disk/$g/51712/state" 5
+start_vgrantd
+xs wait "/local/domain/1/backend/virtio_disk/$g/51712" - "$LIMIT" >/dev/null || fail "it is not let go of"
+xs rm "/local/domain/$g/device/virtio_disk/51712"
+[ "$(field "$g" servers)" = 0 ] || fail "a server is left of a device that was unplugged while nobody had it"
 [ -z "$(ls "$E2E_DIR/state")" ] || fail "left in the state directory: $(ls "$E2E_DIR/state")"
 e2e_end
