@@ -80,7 +80,6 @@ static int open_server(struct worker *w, struct served *s, const struct vg_ipc_a
 {
 	const struct vg_dm_config dm = {
 		.domid = w->options->domid,
-		.hvm = a->irq_kind == VG_IPC_IRQ_ISA,
 		.log = w->log,
 	};
 	struct vg_ioreq_config config = {
@@ -119,6 +118,10 @@ int worker_mmio_open(struct worker *w, struct served *s, const struct vg_ipc_att
 		ret = map_state(w, s);
 	if (ret)
 		return ret;
+	/* The supervisor has seen to it; the guest's first device may have had another interrupt.
+	 */
+	if (a->irq_kind == VG_IPC_IRQ_ISA)
+		vg_dm_is_hvm(w->dm);
 	s->irq_kind = a->irq_kind;
 	s->irq = a->irq;
 	const struct vg_mmio_config config = {

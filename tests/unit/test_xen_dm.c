@@ -147,6 +147,10 @@ START_TEST(no_isa_interrupt_without_hvm)
 	edges(ISA_LINE);
 	ck_assert_int_eq(vg_dm_set_isa_irq(dm, ISA_LINE, true), -EPERM);
 	ck_assert_uint_eq(edges(ISA_LINE), 0);
+	vg_dm_is_hvm(dm);
+	ck_assert_int_eq(vg_dm_set_isa_irq(dm, ISA_LINE, true), 0);
+	ck_assert_int_eq(vg_dm_set_isa_irq(dm, ISA_LINE, false), 0);
+	ck_assert_uint_eq(edges(ISA_LINE), 1);
 	vg_dm_close(dm);
 	ck_assert_int_eq(open_in(TOOLSTACK, true), 0);
 	ck_assert_int_eq(vg_dm_set_isa_irq(dm, ISA_LINE, true), 0);

@@ -70,6 +70,11 @@ int vg_dm_open(const struct vg_dm_config *config, struct vg_dm **out)
 	return 0;
 }
 
+void vg_dm_is_hvm(struct vg_dm *dm)
+{
+	dm->hvm = true;
+}
+
 void vg_dm_close(struct vg_dm *dm)
 {
 	if (!dm)

@@ -32,6 +32,8 @@ struct vg_dm_config {
  * reason.
  */
 int vg_dm_open(const struct vg_dm_config *config, struct vg_dm **out);
+/* As with vg_dm_config.hvm: the guest turned out to be HVM. */
+void vg_dm_is_hvm(struct vg_dm *dm);
 /* A server that was created stays, with its requests. NULL is allowed. */
 void vg_dm_close(struct vg_dm *dm);
 
