@@ -46,7 +46,7 @@ await_busy "$g" xvdb
 # The worker hangs, with requests in flight and the image's lock, for longer than anything is waited for otherwise.
 worker=$(worker_of "$g")
 PIDS+=("$worker") # it ends with this case, whatever happens
-sim fault 1 grant_copy:late=60000 || fail "no fault"
+sim fault 1 grant_copy:late=600000 || fail "no fault"
 until_true "$LIMIT" silent || fail "the worker does not hang"
 kill -KILL "$VGRANTD"
 reap "$VGRANTD"

@@ -81,7 +81,7 @@ static bool parse_field(struct sim_fault_rule *r, char *field)
 		r->counted = true;
 	} else if (!strcmp(field, "prob") && n <= 100) {
 		r->percent = (unsigned int)n;
-	} else if (!strcmp(field, "late") && n <= 60000) {
+	} else if (!strcmp(field, "late") && n <= 600000) {
 		r->late_ms = (unsigned int)n;
 	} else if (!strcmp(field, "defer") && n <= 60000) {
 		r->defer_ms = (unsigned int)n;
