@@ -62,6 +62,7 @@ struct worker {
 	/* While there is a device on virtio-mmio. */
 	struct vg_dm *dm;
 	struct vg_ioreq *ioreq;
+	bool left;    /* a later worker needs the IOREQ server */
 	int state_fd; /* for the device that is attached next, or -1 */
 	uint32_t state_device;
 	struct vg_quota quota;

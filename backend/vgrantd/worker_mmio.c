@@ -168,10 +168,13 @@ void worker_mmio_close(struct worker *w, struct served *s, bool leave)
 	if (s->irq_port)
 		vg_evtchn_unbind(w->evtchn, s->irq_port);
 	s->irq_port = 0;
+	/* An attempt to attach that came to nothing leaves nothing. */
+	w->left |= had && leave && s->ending;
 	if (!last_one(w))
 		return;
-	vg_ioreq_close(w->ioreq, !leave);
+	vg_ioreq_close(w->ioreq, !leave && !w->left);
 	vg_dm_close(w->dm);
+	w->left = false;
 	w->ioreq = NULL;
 	w->dm = NULL;
 }
