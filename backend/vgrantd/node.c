@@ -188,6 +188,8 @@ static void begin(struct vgd_node *node)
 	node->front_moved = false;
 	node->replaced = false;
 	node->reopen = false;
+	node->attach_tries = 0;
+	node->busy_tries = 0;
 	vgd_retry_over(&node->state_retry);
 	if (vgd_config_read(node, &node->config, words, sizeof(words))) {
 		vgd_node_refuse(node, words);

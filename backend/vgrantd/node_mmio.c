@@ -19,8 +19,8 @@
 #include "workers.h"
 
 #define AGAIN_MS 250
-/* More workers than the first that may end before they have attached the device: one, since it may
- * have left an IOREQ server. */
+/* More workers than the first that may end before they have attached the device, or while they let
+ * go of it: one, since it may have left an IOREQ server. */
 #define ATTACH_TRIES 1
 /* While an earlier worker still has the guest's IOREQ server: after so many attempts the next are
  * further apart. */
@@ -235,11 +235,12 @@ static void again(struct vgd_node *node, uint64_t wait_ms)
 bool vgd_mmio_failed(struct vgd_node *node)
 {
 	bool had = node->phase == VGD_CONNECTED || node->phase == VGD_CLOSING;
+	bool half = node->phase == VGD_ATTACHING || node->phase == VGD_DETACHING;
 
 	if (node->config.bus != VG_IPC_BUS_MMIO || node->removed || node->replaced ||
 	    node->sup->stopping)
 		return false;
-	if (!had && (node->phase != VGD_ATTACHING || node->attach_tries++ >= ATTACH_TRIES))
+	if (!had && (!half || node->attach_tries++ >= ATTACH_TRIES))
 		return false;
 	again(node, AGAIN_MS);
 	return true;
@@ -264,11 +265,10 @@ void vgd_mmio_attached(struct vgd_node *node, const struct vg_ipc_result *result
 		return;
 	}
 	if (result->error) {
-		node->phase = VGD_DETACHING; /* it has let go already */
+		node->attach_tries = ATTACH_TRIES; /* it has let go already */
 		vgd_node_failed(node, result->words);
 		return;
 	}
-	node->attach_tries = 0;
 	node->busy_tries = 0;
 	node->wait_told = false;
 	node->ioreq = result->ioreq;
@@ -371,6 +371,7 @@ void vgd_mmio_run(struct vgd_node *node, const struct vgd_look *look)
 		vgd_node_enter(node, VGD_CLOSING, in_use ? CLOSING_MS : 0);
 		node->dirty = true;
 	} else if (node->phase == VGD_CONNECTED) {
+		node->attach_tries = 0;
 		tell_driver(node);
 		run_frontend(node, look);
 	}

@@ -37,6 +37,19 @@ for fault in ioreq:after=1 ioreq:after=3 bind; do
 	done
 done
 
+# Nor does a worker leave one that is killed while it lets go of the device for good.
+mmio_attach "$g" "$E2E_DIR/disk" 51712 xvda 33554432 33 vgrant-interrupt spi
+mmio_ready "$g" 51712
+worker=$(workers | tr -d ' ')
+sim fault 1 ioreq:late=60000 || fail "no fault"
+xs write "/local/domain/1/backend/virtio_disk/$g/51712/online" 0
+xs wait "/local/domain/1/backend/virtio_disk/$g/51712/state" 5 "$LIMIT" >/dev/null || fail "it is not detached"
+kill -KILL "$worker"
+sim fault 1 clear || fail "no end of the fault"
+xs wait "/local/domain/1/backend/virtio_disk/$g/51712" - "$LIMIT" >/dev/null || fail "it is not let go of"
+xs rm "/local/domain/$g/device/virtio_disk/51712"
+[ "$(field "$g" servers)" = 0 ] || fail "a server is left by a worker that was killed as it let go"
+
 # A device that is unplugged while nobody has it takes its server along.
 mmio_attach "$g" "$E2E_DIR/disk" 51712 xvda 33554432 33 vgrant-interrupt spi
 mmio_ready "$g" 51712
