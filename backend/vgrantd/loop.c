@@ -101,8 +101,8 @@ static void trim(struct worker *w, uint64_t now_ms)
  * What only file descriptors tell, and what is not for each turn. @timeout_ms as of epoll_wait().
  * Who slept was mostly woken by one doorbell, and asking for a second is a call in vain; if there
  * is one, the next sleep is none; who polls would take that for work that came soon, and poll on in
- * vain. *now is read again after a sleep, and only then: reading the
- * clock is a system call in domains where the vDSO cannot do it.
+ * vain. *now is read again after a sleep, and only then: reading the clock is a system call in
+ * domains where the vDSO cannot do it.
  */
 static bool look(struct worker *w, int timeout_ms, uint64_t *now)
 {
