@@ -26,6 +26,7 @@
 #define KEY_QUEUES        "vgrant-queues"
 #define KEY_SIZE          "vgrant-size"
 #define KEY_DRIVER        "vgrant-driver"
+#define KEY_IOREQ         "vgrant-ioreq"
 #define KEY_STATS         "vgrant-stats"
 #define KEY_STATS_REQUEST "vgrant-stats-request"
 

@@ -52,7 +52,8 @@ void device_read_info(struct ctl *ctl, const struct device *device, struct devic
 	info->front_state = read_number(ctl, device->front, "state", VG_XENBUS_CLOSED, 0);
 	info->online = read_number(ctl, device->dir, "online", 1, 0);
 	info->queues = read_number(ctl, device->dir, KEY_QUEUES, 16, 1);
-	info->served = !device_read(ctl, device->dir, VG_KEY_VERSION, version, sizeof(version));
+	info->served = !device_read(ctl, device->dir, VG_KEY_VERSION, version, sizeof(version)) ||
+		       !device_read(ctl, device->dir, KEY_IOREQ, version, sizeof(version));
 	/* A driver that knows nothing of xenbus leaves the state at 2. */
 	info->connected = info->state == VG_XENBUS_CONNECTED ||
 			  (info->state == VG_XENBUS_INIT_WAIT &&
