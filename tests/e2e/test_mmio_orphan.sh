@@ -44,8 +44,10 @@ worker=$(workers | tr -d ' ')
 sim fault 1 ioreq:late=60000 || fail "no fault"
 xs write "/local/domain/1/backend/virtio_disk/$g/51712/online" 0
 xs wait "/local/domain/1/backend/virtio_disk/$g/51712/state" 5 "$LIMIT" >/dev/null || fail "it is not detached"
+kill -STOP "$VGRANTD" # or another worker might begin before the fault has ended
 kill -KILL "$worker"
 sim fault 1 clear || fail "no end of the fault"
+kill -CONT "$VGRANTD"
 xs wait "/local/domain/1/backend/virtio_disk/$g/51712" - "$LIMIT" >/dev/null || fail "it is not let go of"
 xs rm "/local/domain/$g/device/virtio_disk/51712"
 [ "$(field "$g" servers)" = 0 ] || fail "a server is left by a worker that was killed as it let go"
