@@ -166,8 +166,7 @@ int vgg_blk_reap(struct vgg_blk *blk, uint16_t queue, struct vgg_blk_slot **done
 	return (int)n;
 }
 
-/* Asks for interrupts on all queues with requests in flight. True: a completion is there. */
-static bool arm(struct vgg_blk *blk, uint16_t batch)
+bool vgg_blk_arm(struct vgg_blk *blk, uint16_t batch)
 {
 	bool ready = false;
 
@@ -197,7 +196,7 @@ int vgg_blk_wait(struct vgg_blk *blk, uint16_t batch)
 	uint64_t deadline = vgg_now_ms() + blk->g->timeout_ms;
 	int err = 0;
 
-	while (!arm(blk, batch)) {
+	while (!vgg_blk_arm(blk, batch)) {
 		int left = vgg_left_ms(deadline);
 
 		if (!left) {

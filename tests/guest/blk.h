@@ -101,6 +101,9 @@ int vgg_blk_submit(struct vgg_blk *blk, struct vgg_blk_slot *slot, enum vgg_blk_
 int vgg_blk_kick(struct vgg_blk *blk, uint16_t queue);
 /* Takes up to @max completions of @queue without waiting; returns how many, or -EPROTO. */
 int vgg_blk_reap(struct vgg_blk *blk, uint16_t queue, struct vgg_blk_slot **done, unsigned int max);
+/* Asks for interrupts on all queues with requests in flight, with EVENT_IDX after @batch
+ * completions. True: a completion is there. */
+bool vgg_blk_arm(struct vgg_blk *blk, uint16_t batch);
 /* Sleeps until at least one of the queues has a completion, at most the time-out. With EVENT_IDX
  * the device is asked to wait for @batch completions of a queue. */
 int vgg_blk_wait(struct vgg_blk *blk, uint16_t batch);

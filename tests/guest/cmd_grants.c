@@ -72,6 +72,7 @@ static int send_only(struct vgg *g, const struct vg_msg *msg)
 	return len < 0 ? len : vgg_send_raw(g, bytes, (size_t)len);
 }
 
+/* The device is to say when the first is done, which nobody will look at. */
 static int submit_all(struct vgg_blk *blk)
 {
 	struct vgg_blk_info info;
@@ -85,7 +86,10 @@ static int submit_all(struct vgg_blk *blk)
 		if (!err)
 			err = vgg_blk_submit(blk, slot, VGG_BLK_READ, 0, VGG_SECTOR);
 	}
-	return err ? err : vgg_blk_kick(blk, 0);
+	if (err)
+		return err;
+	vgg_blk_arm(blk, 1);
+	return vgg_blk_kick(blk, 0);
 }
 
 static int stage_flood(struct vgg *g)
@@ -114,9 +118,9 @@ static int stage_closing(struct vgg *g, struct vgg_blk *blk)
 	return err ? err : vgg_set_frontend_state(g, VG_XENBUS_CLOSING);
 }
 
-static int hang_at(const struct cli *cli, struct vgg *g, const char *stage)
+/* On the way to a connection, by virtio-msg; or, at "flood", with one. */
+static int hang_early(struct vgg *g, const char *stage)
 {
-	struct vgg_blk *blk; /* never closed: this guest ends as a crash does */
 	int err = vgg_await_backend(g);
 
 	if (err || !strcmp(stage, "waiting"))
@@ -125,11 +129,16 @@ static int hang_at(const struct cli *cli, struct vgg *g, const char *stage)
 	if (err || !strcmp(stage, "offered"))
 		return err;
 	err = vgg_await_connected(g);
-	if (err || !strcmp(stage, "connected"))
-		return err;
-	if (!strcmp(stage, "flood"))
-		return stage_flood(g);
-	err = vgg_blk_open(g, &cli->blk, &blk);
+	return err || !strcmp(stage, "connected") ? err : stage_flood(g);
+}
+
+static int hang_late(const struct cli *cli, struct vgg *g, const char *stage)
+{
+	struct vgg_blk *blk; /* never closed: this guest ends as a crash does */
+	int err = vgg_connect(g);
+
+	if (!err)
+		err = vgg_blk_open(g, &cli->blk, &blk);
 	if (err)
 		return err;
 	if (!strcmp(stage, "requests"))
@@ -141,7 +150,7 @@ int cmd_hang(const struct cli *cli)
 {
 	static const char *const stages[] = {"waiting",  "offered", "connected", "flood",
 					     "requests", "reset",   "closing"};
-	const size_t n = sizeof(stages) / sizeof(stages[0]);
+	const size_t n = sizeof(stages) / sizeof(stages[0]), late = 4;
 	const struct timespec pause = {.tv_nsec = 100000000};
 	uint64_t ticks = cli->seconds * 10;
 	struct vgg *g;
@@ -162,7 +171,7 @@ int cmd_hang(const struct cli *cli)
 	err = vgg_open(&cli->node, &g);
 	if (err)
 		return cli_failed(NULL, err);
-	err = hang_at(cli, g, stages[i]);
+	err = i < late ? hang_early(g, stages[i]) : hang_late(cli, g, stages[i]);
 	if (err) {
 		err = cli_failed(g, err);
 		vgg_close(g);
