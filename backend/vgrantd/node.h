@@ -125,9 +125,8 @@ struct vgd_node {
 	/* virtio-mmio: node_mmio.c */
 	uint32_t ioreq; /* the guest's IOREQ server, or VG_IOREQ_NONE */
 	uint32_t port;  /* that the worker was told to bind, or 0 */
-	unsigned int busy_tries;
+	unsigned int busy_tries, attach_tries;
 	bool wait_told;
-	unsigned int attach_tries;
 	bool driver;                /* the worker says: it has set DRIVER_OK */
 	bool driver_told;           /* so it stands in our directory */
 	uint64_t driver_ms;         /* not before this it is written again */
