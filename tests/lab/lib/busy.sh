@@ -15,6 +15,10 @@ fio_line() { # VDX OPTION...
 # Of requests of 72 KiB vgrantd maps the pages, smaller ones it copies.
 guest_busy() { guest_busy_with 512/20:4k/60:72k/20 "$@"; }
 
+# The same sizes from the first request to the last: fio's usual map of blocks that it has not touched yet leaves no
+# room for large ones after some seconds.
+guest_busy_evenly() { guest_busy_with '512/20:4k/60:72k/20 --norandommap' "$@"; }
+
 guest_busy_with() { # SIZES NAME VDX...
 	local disk lines=''
 	for disk in "${@:3}"; do

@@ -17,7 +17,7 @@
 counted() {
 	local before after
 	on g1 "echo $1 >/sys/class/virtio-msg/virtio-msg-xen.0/policy"
-	guest_busy g1 vda
+	guest_busy_evenly g1 vda
 	held=$(grants_held g1)
 	before=$(measure_read xvda)
 	on g1 -t 90 'sleep 2'
