@@ -118,7 +118,7 @@ machine_prod() {
 
 request_await() { # ID SECONDS
 	local left=$2
-	while [[ $BOOT == pvh ]] && ((left > 10)); do
+	while [[ $BOOT == @(pvh|hvm)* ]] && ((left > 10)); do
 		lab_until 10 request_over "$1" && return
 		machine_prod
 		left=$((left - 10))
