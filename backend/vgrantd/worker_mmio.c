@@ -211,14 +211,13 @@ static bool driver_ok(const struct served *s)
 
 void worker_mmio_tell(struct worker *w, struct served *s, uint64_t now_ms)
 {
-	struct vg_ipc_msg msg = {.type = VG_IPC_DRIVER, .device = s->id};
-
 	if (driver_ok(s) == s->driver || now_ms < s->driver_ms)
 		return;
 	s->driver = driver_ok(s);
 	s->driver_ms = now_ms + TELL_MS;
-	msg.u.driver = s->driver;
-	worker_answer(w, &msg);
+	/* Asked at each look, so the message, which is large, is made only now. */
+	worker_answer(w, &(const struct vg_ipc_msg){
+				 .type = VG_IPC_DRIVER, .device = s->id, .u.driver = s->driver});
 }
 
 int worker_mmio_timeout(const struct served *s, uint64_t now_ms)
