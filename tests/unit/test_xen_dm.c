@@ -22,10 +22,14 @@ static struct vg_dm *dm;
 
 static int open_in(unsigned int domid, bool hvm)
 {
-	const struct vg_dm_config config = {.domid = SIM_GUEST, .hvm = hvm, .log = &sim_log};
+	const struct vg_dm_config config = {.domid = SIM_GUEST, .log = &sim_log};
+	int ret;
 
 	sim_enter(domid);
-	return vg_dm_open(&config, &dm);
+	ret = vg_dm_open(&config, &dm);
+	if (!ret && hvm)
+		vg_dm_is_hvm(dm);
+	return ret;
 }
 
 static void open_dm(void)

@@ -54,7 +54,6 @@ int vg_dm_open(const struct vg_dm_config *config, struct vg_dm **out)
 	if (!dm)
 		return -ENOMEM;
 	dm->domid = config->domid;
-	dm->hvm = config->hvm;
 	errno = 0;
 	dm->dm = xendevicemodel_open(NULL, 0);
 	if (dm->dm)

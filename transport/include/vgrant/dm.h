@@ -21,9 +21,6 @@ struct vg_dm;
 
 struct vg_dm_config {
 	uint16_t domid; /* the guest: where the kernel can, the handles are of no use for others */
-	/* The guest is HVM. Without it there is no ISA interrupt: Xen panics when a PVH guest is
-	 * given one. */
-	bool hvm;
 	const struct vg_log *log;
 };
 
@@ -32,7 +29,8 @@ struct vg_dm_config {
  * reason.
  */
 int vg_dm_open(const struct vg_dm_config *config, struct vg_dm **out);
-/* As with vg_dm_config.hvm: the guest turned out to be HVM. */
+/* The guest is HVM. Without it there is no ISA interrupt: Xen panics when a PVH guest is given one.
+ */
 void vg_dm_is_hvm(struct vg_dm *dm);
 /* A server that was created stays, with its requests. NULL is allowed. */
 void vg_dm_close(struct vg_dm *dm);
@@ -55,7 +53,7 @@ int vg_dm_vcpus(struct vg_dm *dm, unsigned int *vcpus);
 
 /* One system call each. Arm: an SPI. */
 int vg_dm_set_irq(struct vg_dm *dm, uint32_t irq, bool level);
-/* x86 HVM. -EPERM without vg_dm_config.hvm, and Xen is not asked. */
+/* x86 HVM. -EPERM without vg_dm_is_hvm(), and Xen is not asked. */
 int vg_dm_set_isa_irq(struct vg_dm *dm, uint8_t irq, bool level);
 
 #pragma GCC visibility pop
