@@ -28,6 +28,19 @@ mmio_ready() {
 		fail "the backend is not ready: $(xs read "/local/domain/1/backend/virtio_disk/$1/$2/vgrant-error")"
 }
 
+# goes_on WHEN VDEV…: the disks of $g move data.
+goes_on() {
+	local when=$1 dev before
+	shift
+	for dev; do
+		before=$(stat_of "$g" "$dev" requests)
+		until_true "$LIMIT" busy "$g" "$dev" "$((${before:-0} + 200))" || fail "$dev stands still $when"
+	done
+}
+
+# The worker of $g answers nobody.
+silent() { ! ctl stats "$g" xvda --timeout 1 >/dev/null 2>&1; }
+
 # mmio_destroy DOMID DEVID…: what libxl does with a guest and its devices.
 mmio_unplug() {
 	local g=$1 devid

@@ -8,7 +8,6 @@
 . "$(dirname "$0")/mmio_lib.sh" || exit 1
 g='' worker=''
 
-silent() { ! ctl stats "$g" xvda --timeout 1 >/dev/null 2>&1; }
 has_server() { [ "$(field "$g" servers)" = 1 ]; }
 
 e2e_begin "$@"

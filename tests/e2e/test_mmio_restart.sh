@@ -9,15 +9,6 @@
 . "$(dirname "$0")/mmio_lib.sh" || exit 1
 g='' one='' two=''
 
-# goes_on WHEN: both devices move data.
-goes_on() {
-	local dev before
-	for dev in xvda xvdb; do
-		before=$(stat_of "$g" $dev requests)
-		until_true "$LIMIT" busy "$g" $dev "$((before + 200))" || fail "$dev stands still after $1"
-	done
-}
-
 # Writes a pattern over all of the second device, flushes, reads it back; again and again, until there is a file "stop".
 verify_on() {
 	local seed=0
@@ -61,22 +52,22 @@ for _ in 1 2 3 4 5; do
 	victim=$(workers | tr -d ' ')
 	kill -KILL "$victim"
 	until_true "$LIMIT" gone "$victim" || fail "worker $victim does not die"
-	goes_on "a worker was killed"
+	goes_on "after a worker was killed" xvda xvdb
 done
 for _ in 1 2 3; do
 	kill_all
 	start_vgrantd
-	goes_on "all of vgrantd was killed"
+	goes_on "after all of vgrantd was killed" xvda xvdb
 done
 victim=$VGRANTD
 kill -KILL "$victim"
 reap "$victim"
 start_vgrantd
-goes_on "the supervisor was killed"
+goes_on "after the supervisor was killed" xvda xvdb
 kill -TERM "$VGRANTD"
 reap "$VGRANTD" || fail "vgrantd ended with status $?"
 start_vgrantd
-goes_on "vgrantd was ended"
+goes_on "after vgrantd was ended" xvda xvdb
 
 kill -TERM "$one"
 : >"$E2E_DIR/stop"

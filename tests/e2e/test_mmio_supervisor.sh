@@ -9,14 +9,6 @@
 g='' one='' two=''
 BACK=/local/domain/1/backend/virtio_disk
 
-goes_on() {
-	local dev before
-	for dev in xvda xvdb; do
-		before=$(stat_of "$g" $dev requests)
-		until_true "$LIMIT" busy "$g" $dev "$((${before:-0} + 200))" || fail "$dev stands still after $1"
-	done
-}
-
 told() { [ "$(xs read "$BACK/$g/$1/vgrant-error" 2>/dev/null | grep -c 'waiting for its end')" = 1 ]; }
 
 # worker_of DOMID: its process.
@@ -26,8 +18,6 @@ worker_of() {
 		! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "--domid $1 " || echo "$pid"
 	done
 }
-
-silent() { ! ctl stats "$g" xvda --timeout 1 >/dev/null 2>&1; }
 
 # The second one's image is read-only: any number of processes may have its lock.
 e2e_begin "$@"
@@ -58,7 +48,7 @@ until_true "$LIMIT" told 51728 || fail "nothing is said of xvdb, which waits for
 	fail "the devices' states are $(xs read "$BACK/$g/51712/state") and $(xs read "$BACK/$g/51728/state")"
 kill -KILL "$worker" # its last request is over
 until_true "$LIMIT" gone "$worker" || fail "worker $worker does not die"
-goes_on "a worker that took its time to end"
+goes_on "after a worker that took its time to end" xvda xvdb
 for id in 51712 51728; do
 	! told $id || fail "$id is still said to wait"
 done
