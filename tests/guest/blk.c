@@ -4,15 +4,33 @@
 
 #define NEEDS_RESET 0x40
 
+/* Exchanges the slot's buffer for the one that was not used for longest. */
+static void next_buffer(struct blk_queue *bq, struct slot *slot)
+{
+	struct buffer *spare = &bq->spare[bq->next_spare], last;
+
+	if (!bq->num_spare)
+		return;
+	last = (struct buffer){slot->pub.data, slot->pages, slot->offset};
+	slot->pub.data = spare->data;
+	slot->pages = spare->pages;
+	slot->offset = spare->offset;
+	*spare = last;
+	if (++bq->next_spare == bq->num_spare)
+		bq->next_spare = 0;
+}
+
 int vgg_blk_prepare(struct vgg_blk *blk, struct vgg_blk_slot *pub)
 {
 	struct slot *slot = slot_of(pub);
 	int err;
 
-	if (blk->mode != VGG_FRESH)
-		return 0;
 	if (pub->busy)
 		return -EBUSY;
+	if (blk->mode != VGG_FRESH) {
+		next_buffer(&blk->queue[pub->queue], slot);
+		return 0;
+	}
 	err = vgg_unshare(blk->g, &slot->fresh);
 	if (!err)
 		err = vgg_share(blk->g, bytes_to_pages(blk->max_bytes), true, &slot->fresh);

@@ -48,6 +48,7 @@ struct vgg_blk_config {
 	uint16_t depth;      /* slots of each queue; 0: 1 */
 	uint32_t max_bytes;  /* of one request's data; 0: 65536 */
 	uint16_t segments;   /* data is split into at least this many descriptors; 0: 1 */
+	uint32_t buffers;    /* data buffers of each queue, used in turn; less than depth: depth */
 	bool own_ports;      /* an event channel a queue */
 	bool no_event_idx, no_indirect;
 	/* What the rest of each data buffer's last page is filled with, and a page that is never
@@ -92,7 +93,8 @@ struct vgg_queue *vgg_blk_queue(struct vgg_blk *blk, uint16_t queue);
 
 /* Slot @index of @queue; for one that is not busy, data may be filled. */
 struct vgg_blk_slot *vgg_blk_slot(struct vgg_blk *blk, uint16_t queue, uint16_t index);
-/* Makes the data buffer of a slot usable in mode FRESH; does nothing in the others. */
+/* Before each request with data: gives the slot its buffer in mode FRESH; in the others the next
+ * one, where there are more than slots. */
 int vgg_blk_prepare(struct vgg_blk *blk, struct vgg_blk_slot *slot);
 /* Adds a request; the device sees it at vgg_blk_kick(). -EBUSY slot, -ENOSPC ring, -EINVAL. */
 int vgg_blk_submit(struct vgg_blk *blk, struct vgg_blk_slot *slot, enum vgg_blk_op op,

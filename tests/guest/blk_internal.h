@@ -27,6 +27,13 @@ struct slot {
 	struct vgg_pages fresh;
 };
 
+/* Where the data of a request lies. */
+struct buffer {
+	uint8_t *data;
+	const struct vgg_pages *pages; /* BOUNCE, FAT: without a meaning */
+	size_t offset;
+};
+
 /* A place in the pool: as large as a request may be. */
 struct bounce {
 	const struct vgg_pages *pages;
@@ -44,12 +51,16 @@ struct blk_queue {
 	struct bounce *pool;
 	unsigned int num_pool;
 	uint8_t *data;
+	/* Buffers that no slot has, in the order in which they are to be used. */
+	struct buffer *spare;
+	unsigned int num_spare, next_spare;
 };
 
 struct vgg_blk {
 	struct vgg *g;
 	enum vgg_mode mode;
 	uint16_t queues, depth, segments;
+	uint32_t buffers; /* of a queue, at least depth */
 	uint32_t max_bytes, max_segs;
 	bool indirect;
 	const char *secret;

@@ -58,39 +58,37 @@ static void hide(const struct vgg_blk *blk, uint8_t *data, uint32_t slot_pages)
 		memcpy(data + at, blk->secret, len);
 }
 
-/* Where the driver's own data lies and is not granted. */
-static int make_bounce(struct vgg_blk *blk, struct blk_queue *bq, uint32_t slot_pages)
+/* The buffer @i of the queue: that of a slot, or a spare one. */
+static void place_buffer(const struct vgg_blk *blk, struct blk_queue *bq, uint32_t i,
+			 struct buffer at)
 {
-	size_t size = (size_t)slot_pages * VGG_PAGE;
+	struct slot *slot = &bq->slots[i];
 
-	bq->pool = calloc(blk->depth + 1u, sizeof(*bq->pool));
-	bq->data = aligned_alloc(VGG_PAGE, size * blk->depth);
-	if (!bq->pool || !bq->data)
-		return -ENOMEM;
-	memset(bq->data, 0, size * blk->depth);
-	for (uint32_t i = 0; i < blk->depth; i++) {
-		struct slot *slot = &bq->slots[i];
-
-		bq->pool[bq->num_pool++] = (struct bounce){slot->pages, slot->offset};
-		slot->pub.data = bq->data + i * size;
+	if (i >= blk->depth) {
+		bq->spare[i - blk->depth] = at;
+		return;
 	}
-	return 0;
+	slot->pub.data = at.data;
+	slot->pages = at.pages;
+	slot->offset = at.offset;
 }
 
-/* The bytes of each slot's data, in chunks; a slot lies in one chunk. */
-int blk_make_data(struct vgg_blk *blk, struct blk_queue *bq)
+/* Pages for @count times @slot_pages, in chunks; each lies in one chunk. */
+static int make_chunks(struct vgg_blk *blk, struct blk_queue *bq, uint32_t count,
+		       uint32_t slot_pages)
 {
-	uint32_t slot_pages = bytes_to_pages(blk->max_bytes);
 	uint32_t per_chunk = 1;
 	int err = 0;
 
-	while (per_chunk < blk->depth &&
+	while (per_chunk < count &&
 	       (blk->mode == VGG_FAT || (per_chunk + 1) * slot_pages <= VGG_CHUNK))
 		per_chunk++;
-	bq->chunks = calloc(blk->depth / per_chunk + 1u, sizeof(*bq->chunks));
+	bq->chunks = calloc(count / per_chunk + 1u, sizeof(*bq->chunks));
 	if (!bq->chunks)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < blk->depth && !err; i++) {
+	for (uint32_t i = 0; i < count && !err; i++) {
+		struct buffer at;
+
 		if (i % per_chunk == 0) {
 			err = blk_take_pages(blk, per_chunk * slot_pages, in_regions(blk->mode),
 					     &bq->chunks[bq->num_chunks]);
@@ -99,14 +97,50 @@ int blk_make_data(struct vgg_blk *blk, struct blk_queue *bq)
 			if (err)
 				break;
 		}
-		bq->slots[i].pages = &bq->chunks[bq->num_chunks - 1];
-		bq->slots[i].offset = (size_t)(i % per_chunk) * slot_pages * VGG_PAGE;
-		bq->slots[i].pub.data = bq->slots[i].pages->base + bq->slots[i].offset;
+		at.pages = &bq->chunks[bq->num_chunks - 1];
+		at.offset = (size_t)(i % per_chunk) * slot_pages * VGG_PAGE;
+		at.data = at.pages->base + at.offset;
+		if (bounces(blk->mode))
+			bq->pool[bq->num_pool++] = (struct bounce){at.pages, at.offset};
+		else
+			place_buffer(blk, bq, i, at);
 	}
-	if (!err && bounces(blk->mode))
-		err = make_bounce(blk, bq, slot_pages);
+	return err;
+}
+
+/* Where the driver's own data lies and is not granted. */
+static int make_own_data(struct vgg_blk *blk, struct blk_queue *bq, uint32_t slot_pages)
+{
+	size_t size = (size_t)slot_pages * VGG_PAGE;
+
+	bq->data = aligned_alloc(VGG_PAGE, size * blk->buffers);
+	if (!bq->data)
+		return -ENOMEM;
+	memset(bq->data, 0, size * blk->buffers);
+	for (uint32_t i = 0; i < blk->buffers; i++)
+		place_buffer(blk, bq, i, (struct buffer){.data = bq->data + i * size});
+	return 0;
+}
+
+/* The bytes of the queue's data. */
+int blk_make_data(struct vgg_blk *blk, struct blk_queue *bq)
+{
+	uint32_t slot_pages = bytes_to_pages(blk->max_bytes);
+	bool bounce = bounces(blk->mode);
+	int err;
+
+	bq->num_spare = blk->buffers - blk->depth;
+	bq->spare = calloc(bq->num_spare + 1u, sizeof(*bq->spare));
+	bq->pool = calloc(bounce ? blk->depth : 1u, sizeof(*bq->pool));
+	if (!bq->spare || !bq->pool)
+		return -ENOMEM;
+	err = make_chunks(blk, bq, bounce ? blk->depth : blk->buffers, slot_pages);
+	if (!err && bounce)
+		err = make_own_data(blk, bq, slot_pages);
 	for (uint32_t i = 0; i < blk->depth && !err && blk->secret; i++)
 		hide(blk, bq->slots[i].pub.data, slot_pages);
+	for (uint32_t i = 0; i < bq->num_spare && !err && blk->secret; i++)
+		hide(blk, bq->spare[i].data, slot_pages);
 	return err;
 }
 

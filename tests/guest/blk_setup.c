@@ -117,6 +117,7 @@ static int drop_queue(struct vgg_blk *blk, struct blk_queue *bq)
 	free(bq->chunks);
 	free(bq->pool);
 	free(bq->data);
+	free(bq->spare);
 	free(bq->slots);
 	*bq = (struct blk_queue){0};
 	return err;
@@ -158,6 +159,7 @@ int vgg_blk_open(struct vgg *g, const struct vgg_blk_config *config, struct vgg_
 	blk->mode = config->mode;
 	blk->depth = config->depth ? config->depth : 1;
 	blk->segments = config->segments ? config->segments : 1;
+	blk->buffers = config->buffers > blk->depth ? config->buffers : blk->depth;
 	blk->max_bytes = config->max_bytes ? config->max_bytes : DEFAULT_BYTES;
 	blk->secret = config->secret;
 	err = hide_page(blk);

@@ -38,6 +38,8 @@ static const char usage[] =
 	"  --secret TEXT             in what lies behind the buffers in their pages\n"
 	"  --size BYTES              of a request (default 65536; bench: 4096)\n"
 	"  --depth N --queues N --queue-size N --segments N --batch N\n"
+	"  --buffers N               data buffers of each queue, used in turn (default: the "
+	"depth)\n"
 	"  --own-ports               an event channel for each queue\n"
 	"  --no-event-idx --no-indirect\n"
 	"  --op read|write|mixed --sequential --poll (bench, drive) --json (bench)\n"
@@ -73,6 +75,7 @@ enum {
 	OPT_QUEUES,
 	OPT_QUEUE_SIZE,
 	OPT_SEGMENTS,
+	OPT_BUFFERS,
 	OPT_BATCH,
 	OPT_OWN_PORTS,
 	OPT_NO_EVENT_IDX,
@@ -106,6 +109,7 @@ static const struct option options[] = {
 	{"queues", required_argument, NULL, OPT_QUEUES},
 	{"queue-size", required_argument, NULL, OPT_QUEUE_SIZE},
 	{"segments", required_argument, NULL, OPT_SEGMENTS},
+	{"buffers", required_argument, NULL, OPT_BUFFERS},
 	{"batch", required_argument, NULL, OPT_BATCH},
 	{"own-ports", no_argument, NULL, OPT_OWN_PORTS},
 	{"no-event-idx", no_argument, NULL, OPT_NO_EVENT_IDX},
@@ -195,6 +199,9 @@ static bool numeric_option(struct cli *cli, int opt, const char *name, const cha
 	case OPT_VCPU:
 		max = 128;
 		break;
+	case OPT_BUFFERS:
+		max = UINT32_C(1) << 20;
+		break;
 	case OPT_SECONDS:
 		max = 86400;
 		break;
@@ -227,6 +234,9 @@ static bool numeric_option(struct cli *cli, int opt, const char *name, const cha
 		break;
 	case OPT_VCPU:
 		cli->node.vcpu = (unsigned int)v;
+		break;
+	case OPT_BUFFERS:
+		cli->blk.buffers = (uint32_t)v;
 		break;
 	case OPT_BATCH:
 		cli->batch = (uint16_t)v;
