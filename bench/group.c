@@ -21,9 +21,11 @@ double group_run_seconds(const struct settings *settings, const struct point *p)
 	return settings->seconds * (p->guests > FEW_GUESTS ? (double)p->guests / FEW_GUESTS : 1);
 }
 
+/* Fewer guests are some of many, unless each then has more buffers. */
 static bool same_side(const struct point *a, const struct point *b)
 {
-	return a->way == b->way && a->policy == b->policy && a->poll_us == b->poll_us;
+	return a->way == b->way && a->policy == b->policy && a->poll_us == b->poll_us &&
+	       (a->guests == b->guests || !a->work.span);
 }
 
 /* Each point finds its side, which has as many guests as the point with most. */

@@ -35,11 +35,26 @@ uint32_t work_ring(const struct work *work)
 	return entries;
 }
 
-uint64_t work_pages(const struct work *work)
+uint32_t point_buffers(const struct point *p)
 {
+	const struct work *work = &p->work;
+	uint32_t n = work->span / (slot_pages(work) * PAGE) / work->queues / p->guests;
+
+	return n > work->depth ? n : work->depth;
+}
+
+/* Buffers of a queue that are granted: who bounces has a pool for those in flight. */
+static uint32_t granted(const struct point *p)
+{
+	return p->policy->bounces ? p->work.depth : point_buffers(p);
+}
+
+uint64_t point_pages(const struct point *p)
+{
+	const struct work *work = &p->work;
 	uint64_t tables = (uint64_t)work->depth * (slot_pages(work) + 3) * 32 / PAGE;
 
-	return work->queues * ((uint64_t)work->depth * slot_pages(work) + tables + SPARE_PAGES);
+	return work->queues * ((uint64_t)granted(p) * slot_pages(work) + tables + SPARE_PAGES);
 }
 
 static __attribute__((format(printf, 2, 3))) int leave_out(struct matrix *m, const char *fmt, ...)
@@ -74,12 +89,13 @@ static __attribute__((format(printf, 2, 3))) int leave_out(struct matrix *m, con
 static const char *too_much(const struct point *p)
 {
 	const struct work *w = &p->work;
-	uint64_t data = (uint64_t)w->queues * w->depth * slot_pages(w);
+	uint64_t data = (uint64_t)w->queues * granted(p) * slot_pages(w);
+	uint64_t own = (uint64_t)w->queues * point_buffers(p) * slot_pages(w);
 	uint32_t in_region = REGION_PAGES / slot_pages(w);
-	uint64_t regions = w->queues * ((w->depth + in_region - 1) / in_region + QUEUE_REGIONS);
+	uint64_t regions = w->queues * ((granted(p) + in_region - 1) / in_region + QUEUE_REGIONS);
 
 	if (data > QUOTA_PAGES)
-		return "more than 192 MiB in flight in one guest";
+		return "more than 192 MiB of granted buffers in one guest";
 	if (p->policy->regions && p->way->regions && p->policy != &policies[POLICY_FAT] &&
 	    regions > REGIONS)
 		return "more regions than the 256 of a device";
@@ -87,10 +103,10 @@ static const char *too_much(const struct point *p)
 	    w->size == MEBIBYTE && p->policy == &policies[POLICY_GRANT])
 		return "with its header such a request is more than vgrantd copies: it would be "
 		       "mapped";
-	if (p->way->regions && work_pages(w) * p->guests > MAPTRACK_PAGES)
+	if (p->way->regions && point_pages(p) * p->guests > MAPTRACK_PAGES)
 		return "more pages than the simulated hypervisor lets one domain map";
-	if (work_pages(w) * p->guests * (p->policy->bounces ? 2 : 1) > MEMORY_PAGES)
-		return "more than 2 GiB in flight";
+	if ((point_pages(p) + (p->policy->bounces ? own : 0)) * p->guests > MEMORY_PAGES)
+		return "more than 2 GiB of buffers";
 	return NULL;
 }
 
@@ -188,7 +204,7 @@ static int add_group(struct matrix *m, const struct axes *a, const struct work *
 
 int matrix_add(struct matrix *m, const struct axes *a)
 {
-	const struct list *axis[] = {&a->engine, &a->op, &a->size, &a->depth, &a->queues};
+	const struct list *axis[] = {&a->engine, &a->op, &a->size, &a->depth, &a->queues, &a->span};
 	const unsigned int axes = sizeof(axis) / sizeof(axis[0]);
 	unsigned int at[sizeof(axis) / sizeof(axis[0])] = {0}, i;
 	int err = 0;
@@ -200,6 +216,7 @@ int matrix_add(struct matrix *m, const struct axes *a)
 			.size = (uint32_t)a->size.value[at[2]],
 			.depth = (uint32_t)a->depth.value[at[3]],
 			.queues = (uint32_t)a->queues.value[at[4]],
+			.span = (uint32_t)a->span.value[at[5]],
 		};
 
 		err = add_group(m, a, &work);

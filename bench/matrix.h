@@ -20,12 +20,13 @@ extern const char *const engine_names[ENGINES + 1], *const operation_names[OPERA
 #define MAPTRACK_PAGES 65536u /* that the simulated hypervisor lets a domain map */
 #define GUESTS_MAX     256u
 #define QUEUES_MAX     4u
+#define SPAN_MAX       (512u << 20)
 #define POLL_MAX       1000000u
 
 /* Every combination of these, but for those that mean nothing. */
 struct axes {
 	struct list way, policy, engine, op; /* places in the tables of names */
-	struct list size, depth, queues, poll_us, guests;
+	struct list size, depth, queues, span, poll_us, guests;
 	bool any_policy; /* nobody named policies: what a way does not take need not be said */
 };
 
@@ -34,6 +35,7 @@ struct work {
 	enum engine engine;
 	enum operation op;
 	uint32_t size, depth, queues;
+	uint32_t span; /* bytes that the data buffers of all guests lie in, at least */
 };
 
 struct point {
@@ -66,8 +68,11 @@ static inline bool point_has_device(const struct point *p)
 #define POINT_NAME_MAX 80
 char *point_name(const struct point *p, const struct point *other, char name[POINT_NAME_MAX]);
 
-/* Entries of a queue's ring, and pages of 4 KiB that one guest grants, at most. */
+/* Entries of a queue's ring. */
 uint32_t work_ring(const struct work *work);
-uint64_t work_pages(const struct work *work);
+/* Data buffers of each queue of each guest: the depth, or more to span what is asked for. */
+uint32_t point_buffers(const struct point *p);
+/* Pages of 4 KiB that one guest grants, at most. */
+uint64_t point_pages(const struct point *p);
 
 #endif

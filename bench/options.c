@@ -26,6 +26,8 @@ const char options_usage[] =
 	"  --size LIST        bytes of a request: multiples of 512 up to 1m (default 4k)\n"
 	"  --depth LIST       requests in flight of a queue: 1 to 256 (default 32)\n"
 	"  --queues LIST      1 to 4 (default 1)\n"
+	"  --span LIST        memory that the data of all guests together lies in, used in turn:\n"
+	"                     up to 512m (default 0: no more than what is in flight)\n"
 	"  --guests LIST      1 to 256, on one vgrantd (default 1)\n"
 	"  --poll-us LIST     busy polling of vgrantd and of a guest that is alone: 0 to 1000000\n"
 	"                     (default 0: none)\n"
@@ -56,6 +58,7 @@ enum {
 	OPT_SIZE,
 	OPT_DEPTH,
 	OPT_QUEUES,
+	OPT_SPAN,
 	OPT_GUESTS,
 	OPT_POLL_US,
 	OPT_QUICK,
@@ -78,6 +81,7 @@ static const struct option long_options[] = {
 	{"size", required_argument, NULL, OPT_SIZE},
 	{"depth", required_argument, NULL, OPT_DEPTH},
 	{"queues", required_argument, NULL, OPT_QUEUES},
+	{"span", required_argument, NULL, OPT_SPAN},
 	{"guests", required_argument, NULL, OPT_GUESTS},
 	{"poll-us", required_argument, NULL, OPT_POLL_US},
 	{"quick", no_argument, NULL, OPT_QUICK},
@@ -116,6 +120,8 @@ static const struct {
 	 "no list of numbers from 1 to 256", "32"},
 	{"queues", offsetof(struct axes, queues), NULL, 1, QUEUES_MAX,
 	 "no list of numbers from 1 to 4", "1"},
+	{"span", offsetof(struct axes, span), NULL, 0, SPAN_MAX, "no list of sizes from 0 to 512m",
+	 "0"},
 	{"guests", offsetof(struct axes, guests), NULL, 1, GUESTS_MAX,
 	 "no list of numbers from 1 to 256", "1"},
 	{"poll-us", offsetof(struct axes, poll_us), NULL, 0, POLL_MAX,
@@ -133,17 +139,18 @@ struct texts {
 static const struct texts quick[] = {
 	/* Every way and policy, at two sizes. */
 	{{"foreign,region,copy,map,map-batch,memcpy", "all", "null", "read", "4k,64k", "32", "1",
-	  "1", "0"}},
-	/* What bouncing costs that writes: a memcpy and no more. */
-	{{"memcpy,foreign,region", "bounce", "null", "write", "64k", "32", "1", "1", "0"}},
+	  "0", "1", "0"}},
+	/* What bouncing costs: a memcpy, among buffers in the cache and all over the memory. */
+	{{"memcpy,foreign,region", "bounce", "null", "read,write", "64k", "16", "1", "0,128m", "1",
+	  "0"}},
 	/* One request at a time, with and without polling, beside waking a process. */
 	{{"eventfd,foreign,region,copy", "direct,bounce,hybrid", "null", "read", "4k", "1", "1",
-	  "1", "0,50"}},
+	  "0", "1", "0,50"}},
 	/* A disk that moves data. */
 	{{"foreign,region,copy,map-batch", "direct,bounce,hybrid", "memory", "read", "16k", "16",
-	  "1", "1", "0"}},
+	  "1", "0", "1", "0"}},
 	/* Many guests. */
-	{{"region", "bounce", "null", "read", "4k", "8", "1", "1,8,32", "0"}},
+	{{"region", "bounce", "null", "read", "4k", "8", "1", "0", "1,8,32", "0"}},
 };
 
 static int bad_usage(const char *option, const char *text, const char *want)

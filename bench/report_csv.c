@@ -7,7 +7,7 @@
 #include "report.h"
 
 static const char head[] =
-	"group,way,policy,engine,op,size,depth,queues,poll_us,guests,run_seconds,requests,"
+	"group,way,policy,engine,op,size,depth,queues,span,poll_us,guests,run_seconds,requests,"
 	"requests_per_second.median,requests_per_second.low,requests_per_second.high,"
 	"gb_per_second.median,gb_per_second.low,gb_per_second.high,"
 	"latency_ns.p50,latency_ns.p99,latency_ns.p999,latency_ns.max,"
@@ -52,9 +52,9 @@ static void line(FILE *file, const struct result *r)
 				r->slowest};
 	const double idle[] = {r->idle.pss_bytes, r->idle.cpu_share};
 
-	fprintf(file, "%u,%s,%s,%s,%s,%u,%u,%u,%u,%u,%.6g,%" PRIu64, p->group, p->way->name,
+	fprintf(file, "%u,%s,%s,%s,%s,%u,%u,%u,%u,%u,%u,%.6g,%" PRIu64, p->group, p->way->name,
 		p->policy->name, engine_names[w->engine], operation_names[w->op], w->size, w->depth,
-		w->queues, p->poll_us, p->guests, r->seconds, r->requests);
+		w->queues, w->span, p->poll_us, p->guests, r->seconds, r->requests);
 	numbers(file, rates, 3, true);
 	numbers(file, bytes, 3, has_bytes(r));
 	numbers(file, latency, 4, has_latency(r));

@@ -59,12 +59,13 @@ static json_t *point(const struct result *r)
 	const struct point *p = &r->point;
 	const struct work *w = &p->work;
 	json_t *o = json_pack(
-		"{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:o}", "group",
+		"{s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:o}", "group",
 		(json_int_t)p->group, "way", p->way->name, "policy", p->policy->name, "engine",
 		engine_names[w->engine], "op", operation_names[w->op], "size", (json_int_t)w->size,
-		"depth", (json_int_t)w->depth, "queues", (json_int_t)w->queues, "poll_us",
-		(json_int_t)p->poll_us, "guests", (json_int_t)p->guests, "run_seconds", r->seconds,
-		"requests", (json_int_t)r->requests, "requests_per_second", spread(&r->rates));
+		"depth", (json_int_t)w->depth, "queues", (json_int_t)w->queues, "span",
+		(json_int_t)w->span, "poll_us", (json_int_t)p->poll_us, "guests",
+		(json_int_t)p->guests, "run_seconds", r->seconds, "requests",
+		(json_int_t)r->requests, "requests_per_second", spread(&r->rates));
 
 	if (has_bytes(r))
 		json_object_set_new(o, "gb_per_second", bandwidth(r));

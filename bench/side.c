@@ -27,7 +27,7 @@ static uint32_t at_least(uint32_t least, uint64_t value)
 
 void side_domains(const struct point *p, unsigned int first, struct domain *domains)
 {
-	uint64_t pages = work_pages(&p->work);
+	uint64_t pages = point_pages(p);
 	uint32_t mib = at_least(MIN_MIB, pages / PAGES_PER_MIB + SPARE_MIB);
 
 	domains[0] = (struct domain){
@@ -79,7 +79,7 @@ static int start_daemon(struct side *side)
 		.env_name = p->way->whole_guest ? "VGRANT_FOREIGN_PAGES" : NULL,
 		.env_value = pages,
 	};
-	uint64_t quota = work_pages(&p->work) + QUOTA_SPARE;
+	uint64_t quota = point_pages(p) + QUOTA_SPARE;
 	int err;
 
 	snprintf(poll_us, sizeof(poll_us), "%u", p->poll_us);
@@ -169,7 +169,7 @@ static int attach(struct side *side, unsigned int index)
 static int start_driver(struct side *side, unsigned int index)
 {
 	const struct point *p = &side->point;
-	char size[16], depth[16], queues[16], ring[16], name[64];
+	char size[16], depth[16], queues[16], ring[16], buffers[16], name[64];
 	const char *args[20] = {"drive",
 				"--mode",
 				p->policy->mode,
@@ -183,6 +183,8 @@ static int start_driver(struct side *side, unsigned int index)
 				queues,
 				"--queue-size",
 				ring,
+				"--buffers",
+				buffers,
 				"--timeout",
 				"60000"};
 	const struct program program = {
@@ -191,13 +193,14 @@ static int start_driver(struct side *side, unsigned int index)
 		.args = args,
 		.pipes = true,
 	};
-	unsigned int arg = 15;
+	unsigned int arg = 17;
 
 	snprintf(name, sizeof(name), "%s-guest%u", side->log, index);
 	snprintf(size, sizeof(size), "%u", p->work.size);
 	snprintf(depth, sizeof(depth), "%u", p->work.depth);
 	snprintf(queues, sizeof(queues), "%u", p->work.queues);
 	snprintf(ring, sizeof(ring), "%u", work_ring(&p->work));
+	snprintf(buffers, sizeof(buffers), "%u", point_buffers(p));
 	/* Guests that never sleep would take each other's CPU time. */
 	if (p->poll_us && p->guests == 1)
 		args[arg++] = "--poll";

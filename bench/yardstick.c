@@ -15,7 +15,7 @@
 struct yardstick {
 	const struct way *way;
 	const struct place *place;
-	size_t size, all; /* memcpy: of a request, of all that are in flight */
+	size_t size, all; /* memcpy: of a request, of all buffers */
 	uint8_t *from, *to;
 	int there, back; /* eventfd */
 	pid_t echo;
@@ -27,6 +27,8 @@ static int start_memcpy(struct yardstick *y, const struct work *work)
 {
 	y->size = work->size;
 	y->all = (size_t)work->size * work->depth * work->queues;
+	if (work->span > y->all)
+		y->all = work->span / y->size * y->size;
 	y->from = malloc(y->all);
 	y->to = malloc(y->all);
 	if (!y->from || !y->to)

@@ -9,7 +9,7 @@ bool choice_has(const struct choice *c, const struct point *p)
 	return !strcmp(c->engine, p->engine) && !strcmp(c->op, p->op) &&
 	       (!c->size || c->size == p->size) && (!c->depth || c->depth == p->depth) &&
 	       (!c->guests || c->guests == p->guests) && c->queues == p->queues &&
-	       (c->any_poll || c->poll_us == p->poll_us);
+	       c->span == p->span && (c->any_poll || c->poll_us == p->poll_us);
 }
 
 unsigned int choice_value(const struct point *p, enum vary vary)
@@ -49,6 +49,7 @@ static struct choice choose(const struct figures *f, enum vary vary,
 			.size = vary == SIZE ? 0 : p->size,
 			.depth = p->depth,
 			.queues = p->queues,
+			.span = p->span,
 			.poll_us = p->poll_us,
 			.guests = vary == GUESTS ? 0 : p->guests,
 			.any_poll = any_poll,
@@ -125,5 +126,7 @@ void choice_words(const struct choice *c, char text[256])
 		n += snprintf(text + n, 256 - (size_t)n, ", %u guest%s", c->guests,
 			      c->guests == 1 ? "" : "s");
 	if (c->queues > 1)
-		snprintf(text + n, 256 - (size_t)n, ", %u queues", c->queues);
+		n += snprintf(text + n, 256 - (size_t)n, ", %u queues", c->queues);
+	if (c->span)
+		snprintf(text + n, 256 - (size_t)n, ", data in %.6g MiB", c->span / 1048576.0);
 }

@@ -83,6 +83,7 @@ static int load_point(const json_t *j, unsigned int file, struct point *p)
 		.size = count(j, "size"),
 		.depth = count(j, "depth"),
 		.queues = count(j, "queues"),
+		.span = count(j, "span"),
 		.poll_us = count(j, "poll_us"),
 		.guests = count(j, "guests"),
 		.rps = spread(json_object_get(j, "requests_per_second")),

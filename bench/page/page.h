@@ -24,7 +24,7 @@ struct bucket {
 struct point {
 	char name[64]; /* way+policy, or the yardstick's */
 	const char *way, *policy, *engine, *op;
-	unsigned int file, group, size, depth, queues, poll_us, guests;
+	unsigned int file, group, size, depth, queues, span, poll_us, guests;
 	struct spread_of rps, gbs;
 	double p50, p99, p999;
 	struct bucket *bucket;
@@ -71,7 +71,8 @@ enum vary {
 /* Points that differ in nothing but what a plot varies, chosen so that there are most. */
 struct choice {
 	const char *engine, *op;
-	unsigned int size, depth, queues, poll_us, guests; /* 0: varied */
+	unsigned int size, depth, queues, span, poll_us,
+		guests; /* 0: varied, but queues and span */
 	bool any_poll;
 	unsigned int n; /* points; 0: there are none */
 };

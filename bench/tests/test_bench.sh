@@ -72,6 +72,13 @@ grep -q 'idle: ' "$DIR/out" || fail "the table says nothing of idle guests"
 bench --way region --policy bounce --guests 60 --depth 1
 holds 'r["points"][0]["guests"] == 60'
 
+# Data all over 8 MiB: all of it is reachable, where it is not bounced; shared out among the guests.
+bench --way memcpy,region --policy direct,bounce --guests 1,2 --depth 2 --size 64k --span 0,8m
+holds 'len(r["points"]) == 10 and [x["span"] for x in r["points"]] == [0] * 5 + [8 << 20] * 5'
+holds '[x["pages_reachable"] > 2048 for x in r["points"] if x["guests"] == 1 and x["policy"] != "none"] == [False, False, True, False]'
+holds '[1024 < x["pages_reachable"] < 2048 for x in r["points"] if x["guests"] == 2] == [False, False, True, False]'
+grep -q 'data in 8 MiB' "$DIR/out" || fail "the table does not say where the data lies"
+
 # refused STATUS OPTION…: with a reason, before anything is measured.
 refused()
 {
@@ -84,7 +91,7 @@ refused()
 }
 
 for bad in '--way none' '--policy region' '--size 64' '--size 1000' '--size 2m' '--depth 0' '--depth 257' '--queues 5' \
-	'--guests 0' '--guests 257' '--poll-us x' '--engine disk' '--op flush' '--seconds 0' '--rounds 0' '--runs -1' \
+	'--span 600m' '--span x' '--guests 0' '--guests 257' '--poll-us x' '--engine disk' '--op flush' '--seconds 0' '--rounds 0' '--runs -1' \
 	'--idle 0' '--scheduler fifo' '--placement near' 'quick' '--unknown'; do
 	# Option and value are two words.
 	# shellcheck disable=SC2086

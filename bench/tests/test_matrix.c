@@ -25,6 +25,7 @@ static void setup(void)
 	set(&axes.size, "4k");
 	set(&axes.depth, "32");
 	set(&axes.queues, "1");
+	set(&axes.span, "0");
 	set(&axes.poll_us, "0");
 	set(&axes.guests, "1");
 }
@@ -143,6 +144,34 @@ START_TEST(too_much)
 }
 END_TEST
 
+/* The buffers of all guests of a point take as much memory as those of another. */
+START_TEST(buffers_span_memory)
+{
+	uint64_t pages = 0;
+
+	ck_assert(list_names("direct,bounce", policy_names, &axes.policy));
+	ck_assert(list_names("region", way_names, &axes.way));
+	set(&axes.guests, "1,4,256");
+	set(&axes.span, "0,64m");
+	make();
+	ck_assert_uint_eq(matrix.groups, 2);
+	ck_assert_uint_eq(matrix.n, 12);
+	for (unsigned int i = 0; i < matrix.n; i++) {
+		const struct point *p = &matrix.point[i];
+		uint32_t all = point_buffers(p) * p->guests;
+
+		ck_assert_uint_eq(all, p->work.span ? (64u << 20) / 4096 : 32 * p->guests);
+		/* Who bounces grants a pool for what is in flight. */
+		if (p->guests != 1)
+			continue;
+		if (!pages)
+			pages = point_pages(p);
+		ck_assert_uint_eq(point_pages(p) - pages,
+				  p->work.span && !p->policy->bounces ? 16384 - 32 : 0);
+	}
+}
+END_TEST
+
 START_TEST(a_copied_request_is_copied)
 {
 	ck_assert(list_names("copy", way_names, &axes.way));
@@ -170,6 +199,7 @@ int main(void)
 	tcase_add_test(t, groups_have_the_same_work);
 	tcase_add_test(t, names_say_what_differs);
 	tcase_add_test(t, too_much);
+	tcase_add_test(t, buffers_span_memory);
 	tcase_add_test(t, a_copied_request_is_copied);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);
