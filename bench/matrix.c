@@ -173,7 +173,13 @@ static int add_way(struct matrix *m, const struct axes *a, struct point p)
 	if (!point_has_device(&p)) {
 		p.policy = &no_policy;
 		p.guests = 1;
-		return add_point(m, &p);
+		if (p.way == &ways[WAY_MEMCPY])
+			return add_point(m, &p);
+		for (unsigned int k = 0; !err && k < a->guests.n; k++) {
+			p.guests = (uint32_t)a->guests.value[k];
+			err = add_point(m, &p);
+		}
+		return err;
 	}
 	/* The baseline has one policy whatever is asked of the others. */
 	if (p.way->whole_guest) {
@@ -243,12 +249,13 @@ char *point_name(const struct point *p, const struct point *other, char name[POI
 			 point_has_device(p) ? "+" : "",
 			 point_has_device(p) ? p->policy->name : "");
 
-	if (!other || !point_has_device(p))
+	if (!other || p->way == &ways[WAY_MEMCPY])
 		return name;
-	/* A yardstick neither polls nor has guests: beside it what is usual is not said. */
-	if (!point_has_device(other))
+	/* A yardstick does not poll, nor do guests of memcpy: beside it what is usual is not said.
+	 */
+	if (other->way == &ways[WAY_MEMCPY])
 		other = &usual;
-	if (p->poll_us != other->poll_us)
+	if (point_has_device(p) && p->poll_us != other->poll_us)
 		n += snprintf(name + n, POINT_NAME_MAX - (size_t)n, " poll %u", p->poll_us);
 	if (p->guests != other->guests)
 		snprintf(name + n, POINT_NAME_MAX - (size_t)n, " %u guest%s", p->guests,

@@ -2,13 +2,10 @@
 #include "yardstick.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#include "pairs.h"
 
 #define BLOCK_BYTES (1u << 20) /* copied between looks at the clock */
 
@@ -17,11 +14,8 @@ struct yardstick {
 	const struct place *place;
 	size_t size, all; /* memcpy: of a request, of all buffers */
 	uint8_t *from, *to;
-	int there, back; /* eventfd */
-	pid_t echo;
+	struct pairs *pairs; /* eventfd */
 };
-
-/* ---- memcpy ---- */
 
 static int start_memcpy(struct yardstick *y, const struct work *work)
 {
@@ -54,51 +48,6 @@ static void run_memcpy(struct yardstick *y, uint64_t end, struct run *run)
 	} while (proc_now_ns() < end);
 }
 
-/* ---- eventfd ---- */
-
-/* In the child. Ends with the other end of its words. */
-static _Noreturn void echo(int in, int out)
-{
-	uint64_t word;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (read(in, &word, sizeof(word)) == sizeof(word) &&
-	       write(out, &word, sizeof(word)) == sizeof(word)) {
-	}
-	_exit(0);
-}
-
-static int start_eventfd(struct yardstick *y)
-{
-	y->there = eventfd(0, EFD_CLOEXEC);
-	y->back = eventfd(0, EFD_CLOEXEC);
-	if (y->there < 0 || y->back < 0)
-		return -errno;
-	y->echo = fork();
-	if (!y->echo)
-		echo(y->there, y->back);
-	return y->echo < 0 ? -errno : place_worker(y->place, false, 0, y->echo);
-}
-
-static int run_eventfd(struct yardstick *y, uint64_t end, struct run *run,
-		       struct histogram *latency)
-{
-	uint64_t word = 1, before = proc_now_ns();
-
-	while (before < end) {
-		uint64_t now;
-
-		if (write(y->there, &word, sizeof(word)) != sizeof(word) ||
-		    read(y->back, &word, sizeof(word)) != sizeof(word))
-			return -errno;
-		now = proc_now_ns();
-		histogram_add(latency, now - before, 1);
-		before = now;
-		run->requests++;
-	}
-	return 0;
-}
-
 int yardstick_start(const struct point *p, const struct place *place, struct yardstick **out)
 {
 	struct yardstick *y = calloc(1, sizeof(*y));
@@ -109,8 +58,8 @@ int yardstick_start(const struct point *p, const struct place *place, struct yar
 		return complain(-ENOMEM, "out of memory");
 	y->way = p->way;
 	y->place = place;
-	y->there = y->back = -1;
-	err = p->way == &ways[WAY_MEMCPY] ? start_memcpy(y, &p->work) : start_eventfd(y);
+	err = p->way == &ways[WAY_MEMCPY] ? start_memcpy(y, &p->work)
+					  : pairs_start(p->guests, place, &y->pairs);
 	if (!err)
 		return 0;
 	complain(err, "cannot measure %s: %s", p->way->name, strerror(-err));
@@ -123,14 +72,7 @@ void yardstick_stop(struct yardstick *y)
 {
 	if (!y)
 		return;
-	if (y->echo > 0) {
-		kill(y->echo, SIGKILL);
-		waitpid(y->echo, NULL, 0);
-	}
-	if (y->there >= 0)
-		close(y->there);
-	if (y->back >= 0)
-		close(y->back);
+	pairs_stop(y->pairs);
 	free(y->from);
 	free(y->to);
 	free(y);
@@ -138,20 +80,23 @@ void yardstick_stop(struct yardstick *y)
 
 int yardstick_run(struct yardstick *y, double seconds, struct run *run, struct histogram *latency)
 {
-	int err = place_self(y->place);
-	uint64_t begin = proc_now_ns(), end = begin + (uint64_t)(seconds * 1e9);
+	uint64_t begin, end;
+	int err;
 
 	*run = (struct run){.slowest = 1};
+	if (y->way != &ways[WAY_MEMCPY]) {
+		err = pairs_run(y->pairs, seconds, run, latency);
+		return err ? complain(err, "%s: %s", y->way->name, strerror(-err)) : 0;
+	}
+	err = place_self(y->place);
 	if (err)
 		return complain(err, "cannot choose a CPU: %s", strerror(-err));
-	if (y->way == &ways[WAY_MEMCPY])
-		run_memcpy(y, end, run);
-	else
-		err = run_eventfd(y, end, run, latency);
+	begin = proc_now_ns();
+	end = begin + (uint64_t)(seconds * 1e9);
+	run_memcpy(y, end, run);
 	run->in_time = run->requests;
 	/* What was begun before the end counts, and its time too. */
 	run->seconds = (double)(proc_now_ns() - begin) / 1e9;
-	if (!err)
-		err = unplace_self(y->place);
+	err = unplace_self(y->place);
 	return err ? complain(err, "%s: %s", y->way->name, strerror(-err)) : 0;
 }

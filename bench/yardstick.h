@@ -8,8 +8,9 @@
 struct yardstick;
 
 /*
- * memcpy: copies of a request's size among as many buffers as are in flight. eventfd: a word to
- * another process and back, each sleeping until the other's comes.
+ * memcpy: copies of a request's size among as many buffers as are in flight, or all that are
+ * spanned. eventfd: a word to another process and back, each sleeping until the other's comes; as
+ * many pairs of them as guests.
  */
 int yardstick_start(const struct point *p, const struct place *place, struct yardstick **out);
 void yardstick_stop(struct yardstick *y);

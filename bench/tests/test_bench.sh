@@ -72,6 +72,12 @@ grep -q 'idle: ' "$DIR/out" || fail "the table says nothing of idle guests"
 bench --way region --policy bounce --guests 60 --depth 1
 holds 'r["points"][0]["guests"] == 60'
 
+# As many pairs of processes as guests.
+bench --way eventfd,memcpy,region --policy direct --guests 1,3 --depth 1
+holds '[(x["way"], x["guests"]) for x in r["points"]] == [("eventfd", 1), ("eventfd", 3), ("memcpy", 1), ("region", 1), ("region", 3)]'
+holds 'all(sum(n for _, n in x["latency_ns"]["histogram"]) == x["requests"] > 0 for x in r["points"] if x["way"] == "eventfd")'
+holds '[c["name"] for c in r["comparisons"]] == ["eventfd 3 guests/eventfd 1 guest", "memcpy/eventfd", "region+direct/eventfd", "region+direct 3 guests/eventfd 1 guest"]'
+
 # Data all over 8 MiB: all of it is reachable, where it is not bounced; shared out among the guests.
 bench --way memcpy,region --policy direct,bounce --guests 1,2 --depth 2 --size 64k --span 0,8m
 holds 'len(r["points"]) == 10 and [x["span"] for x in r["points"]] == [0] * 5 + [8 << 20] * 5'
