@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Of the lines of vgrant-bench-xen: a table, and JSON as vgrant-bench's (bench/README.md), of which the keys
-# are there that can be told from dom0.
+# are there that can be told from outside the guest's and the backend's programs.
 #   run ROUND POLICY BYTES DEPTH KIB MS P50 P99 P999
 #   count ROUND POLICY BYTES DEPTH NAME DIFFERENCE VALUE
 
@@ -86,8 +86,8 @@ END {
 		print "nothing was measured"
 		exit 1
 	}
-	put(sprintf("{\"format\": 2, \"hypervisor\": \"Xen %s\", \"machine\": {\"cpu\": \"%s\", \"kernel\": \"%s\"}, \"scheduler\": \"Xen's\", \"run_seconds\": %s, \"rounds\": %d, \"spread\": \"quartiles\", \"points\": [",
-		xen, cpu, kernel, seconds, rounds))
+	put(sprintf("{\"format\": 2, \"hypervisor\": \"Xen %s\", \"machine\": {\"cpu\": \"%s\", \"kernel\": \"%s\"}, \"scheduler\": \"Xen's\", \"cpu_time\": \"%s\", \"run_seconds\": %s, \"rounds\": %d, \"spread\": \"quartiles\", \"points\": [",
+		xen, cpu, kernel, cpu_time, seconds, rounds))
 	printf "%9s %5s %-8s %-9s %10s %18s %9s %9s %9s %7s %7s %7s %8s %8s\n", "bytes", "depth", "policy", "reached", "requests/s", "half of the runs", "p50 us", "p99 us", "p99.9 us", "maps", "copies", "sends", "guest us", "backend"
 	for (p = 1; p <= points; p++)
 		requests[order[p]] = count[order[p], "requests"]
@@ -114,7 +114,7 @@ END {
 		put(sprintf("\"latency_ns\": {\"p50\": %.0f, \"p99\": %.0f, \"p999\": %.0f}, ", m50 * 1000, m99 * 1000, m999 * 1000))
 		put(sprintf("\"per_request\": {\"backend_cpu_ns\": %.1f, \"guest_cpu_ns\": %.1f, \"grant_operations\": %.4f, \"bytes_copied_by_hypervisor\": %.1f, \"notifications\": %.4f}, ",
 			backend_ns, guest_ns, each(key, "map-ops") + each(key, "unmap-ops") + each(key, "copy-ops"), each(key, "bytes-copied"), each(key, "notifications-sent")))
-		put(sprintf("\"pages_reachable\": %d, \"guest_pages\": %d, \"slowest_guest\": 1}", value[key, "pages-reached"], value[key, "guest-mib"] * 256))
+		put(sprintf("\"pages_reachable\": %d, \"guest_pages\": %d, \"slowest_guest\": 1}", value[key, "pages-reached"], guest_kib / 4))
 	}
 	put("],\n\"comparisons\": [")
 	print ""

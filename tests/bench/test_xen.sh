@@ -20,37 +20,49 @@ stand_in()
 
 stand_in xl <<'END'
 case $1 in
-domid) [ "$2" = g1 ] && echo 7 ;;
-domname) echo driver ;;
 info) echo "xen_version : 4.99.1" ;;
 list) jobs=$(wc -l <jobs); echo "Name ID Mem VCPUs State Time(s)"; echo "g1 7 64 1 -b---- $((jobs * 2)).0"; echo "driver 1 64 1 -b---- $jobs.5" ;;
+*) exit 1 ;;
 esac
 END
-stand_in xenstore-list <<'END'
-echo 51712
-END
-# The agent: each policy has a speed of its own, and an error when it is told to have one.
+# It runs in the domain whose number is in "self". The agent: each policy has a speed of its own, and an
+# error when it is told to have one.
 stand_in xenstore-read <<'END'
 case $1 in
-*/backend) echo /back ;;
-*/backend-id) echo 1 ;;
-/back/dev) echo xvda ;;
-*/agent) [ -e agent ] && echo libaio ;;
-*/answer)
+domid) cat self ;;
+"/local/domain/7/data/vgrant-bench/$(cat self)/agent") cat agent ;;
+"/local/domain/7/data/vgrant-bench/$(cat self)/answer")
 	set -- $(tail -n 1 jobs)
-	[ ! -e broken ] || { echo "$1 error fio: it does not work"; exit; }
+	[ ! -e broken ] || { printf '%s %s\n' "$1" "$(cat broken)"; exit; }
 	case $2 in bounce) kib=400000 ;; hybrid) kib=200000 ;; grant) kib=$((100000 + $(grep -c grant jobs) % 4 / 2 * 600000)) ;; esac
-	echo "$1 ok $kib 1000 50 99 1000" ;;
+	echo "$1 ok $kib 1000 50 99 1000 3" ;;
+*) exit 1 ;;
 esac
 END
+# Only in the domain's own directory.
 stand_in xenstore-write <<'END'
-echo "$2" >>jobs
+[ "$1" = data/vgrant-bench/7 ] && [ ! -e locked ] || exit 1
+[ ! "$2" ] || echo "$2" >>jobs
+END
+stand_in xenstore-chmod <<'END'
+[ "$*" = "data/vgrant-bench/7 n$(cat self) r7" ]
 END
 stand_in xenstore-rm <<'END'
+echo "$*" >removed
+END
+stand_in sleep <<'END'
 END
 # A thousand requests a job; large ones of hybrid are copied, those of grant mapped.
 stand_in vgrantctl <<'STOP'
-[ "$1 $2 $3" = "stats g1 xvda" ] || exit 1
+guest=g1
+[ "$(cat self)" = 0 ] || guest=7
+[ "$2" = $guest ] || { echo "vgrantctl: there is no domain '$2'" >&2; exit 1; }
+[ "$3" = xvda ] || { echo "vgrantctl: domain $2 has no device $3" >&2; exit 1; }
+if [ "$1" = show ]; then
+	printf 'domain:      7 (%s)\nbackend:     1 (driver)\nstate:       %s\n' $guest "$(cat state)"
+	exit
+fi
+[ "$1" = stats ] || exit 1
 awk 'NF { n++ } $2 == "hybrid" && $3 == 65536 { c++ } $2 == "grant" { m++ }
 	END { print "requests", n * 1000; print "copy-ops", c * 4000; print "bytes-copied", c * 4161000; print "map-ops", m * 2000; print "unmap-ops", m * 2000
 		print "notifications-sent", n * 250; print "pages-reached", 300 }' jobs
@@ -64,9 +76,12 @@ run()
 }
 
 : >"$dir/jobs"
-: >"$dir/agent"
+echo 0 >"$dir/self"
+echo "connected (connected)" >"$dir/state"
+echo "2 libaio 65536" >"$dir/agent"
 run --guest g1 --size 4k,64k --depth 8 --rounds 4 --seconds 1 --json "$dir/json"
 [ $status -eq 0 ] || fail "it gives status $status"
+[ "$(cat "$dir/removed")" = data/vgrant-bench/7 ] || fail "it leaves something in xenstore"
 [ "$(wc -l <"$dir/jobs")" -eq 24 ] || fail "it has not asked for 24 jobs"
 [ "$(head -n 12 "$dir/jobs" | awk '{ print $2 }' | xargs)" = "bounce hybrid grant bounce hybrid grant hybrid grant bounce hybrid grant bounce" ] ||
 	fail "the policies do not take turns"
@@ -87,6 +102,21 @@ grep -q 'cannot tell which is faster' "$dir/out" || fail "the table judges what 
 "$top/bench/vgrant-bench" --report "$dir/page" "$dir/json" >"$dir/out" 2>"$dir/err" || fail "the report does not take its JSON"
 grep -q 'hypervisor: Xen 4.99.1' "$dir/page/index.html" || fail "the report does not say that this is Xen"
 
+# In the driver domain: CPU time is this domain's own and what the agent tells, names are not seen.
+mv "$dir/bin/xl" "$dir/xl"
+echo 1 >"$dir/self"
+: >"$dir/jobs"
+run --guest 7 --size 4k --depth 8 --rounds 1 --seconds 1 --json "$dir/json"
+[ $status -eq 0 ] || fail "in the driver domain it gives status $status"
+[ "$(wc -l <"$dir/jobs")" -eq 3 ] || fail "in the driver domain it has not asked for 3 jobs"
+grep -q '"cpu_time": "/proc/stat"' "$dir/json" || fail "it does not say where the CPU time is from"
+[ "$(grep -c '"backend_cpu_ns": [0-9.]*, "guest_cpu_ns": 3000000.0' "$dir/json")" -eq 3 ] || fail "the agent's CPU time is not the guest's"
+"$top/bench/vgrant-bench" --report "$dir/page" "$dir/json" >"$dir/out" 2>"$dir/err" || fail "the report does not take the JSON of a driver domain"
+usage 1 "there is no domain 'g1'" --guest g1
+echo 0 >"$dir/self"
+usage 1 "xl is not here" --guest g1
+mv "$dir/xl" "$dir/bin/xl"
+
 usage 2 "name the guest"
 usage 2 "--rounds 0: not a number" --guest g1 --rounds 0
 usage 2 "--seconds x: not a number" --guest g1 --seconds x
@@ -96,10 +126,24 @@ usage 2 "--depth 257: not a number" --guest g1 --depth 257
 usage 2 "there are bounce, hybrid, grant" --guest g1 --policy bounce,none
 usage 2 "not a path of a device" --guest g1 --device "/dev/vda; reboot"
 usage 2 "is not an option" --guest g1 --nonsense
-usage 1 "there is no guest g2" --guest g2
-usage 1 "g1 has no virtio disk xvdz" --guest g1 --vdev xvdz
+usage 1 "there is no domain 'g2'" --guest g2
+usage 1 "domain g1 has no device xvdz" --guest g1 --vdev xvdz
 usage 1 "cannot write" --guest g1 --json "$dir/none/json"
-: >"$dir/broken"
+echo "error fio: it does not work" >"$dir/broken"
 usage 1 "policy bounce, 4096 bytes, depth 1: fio: it does not work" --guest g1
+printf '%s\n' 'ok 1 2 3 4 5 \033[2J' >"$dir/broken"
+usage 1 'the agent.s figures are none: 1 2 3 4 5 .033' --guest g1
+rm "$dir/broken"
+echo "waits for the guest (init-wait)" >"$dir/state"
+usage 1 "xvda of g1 is not connected: waits for the guest" --guest g1
+echo "connected (connected)" >"$dir/state"
+: >"$dir/locked"
+usage 1 "data/vgrant-bench/7, in this domain's own directory in xenstore, cannot be written" --guest g1
+echo "3 libaio" >"$dir/agent"
+usage 1 "agent in g1 is of another version" --guest g1
 rm "$dir/agent"
 usage 1 "no vgrant-bench-agent answers in g1" --guest g1
+rm "$dir/self"
+usage 1 "xenstore does not answer" --guest g1
+rm "$dir/bin/vgrantctl"
+usage 1 "vgrantctl is not here" --guest g1

@@ -136,7 +136,7 @@ image_add_backend() { # DIRECTORY
 }
 
 image_driver() { # DIRECTORY
-	image_domu_base "$1" && image_add_backend "$1" && arch_image_driver "$1"
+	image_domu_base "$1" && image_add_backend "$1" && image_add_ours "$1" vgrantctl && arch_image_driver "$1"
 }
 
 image_guest() { # DIRECTORY
