@@ -33,8 +33,10 @@ domid) cat self ;;
 "/local/domain/7/data/vgrant-bench/$(cat self)/agent") cat agent ;;
 "/local/domain/7/data/vgrant-bench/$(cat self)/answer")
 	set -- $(tail -n 1 jobs)
+	# Writes take twice as long.
 	[ ! -e broken ] || { printf '%s %s\n' "$1" "$(cat broken)"; exit; }
 	case $2 in bounce) kib=400000 ;; hybrid) kib=200000 ;; grant) kib=$((100000 + $(grep -c grant jobs) % 4 / 2 * 600000)) ;; esac
+	[ $3 = read ] || kib=$((kib / 2))
 	echo "$1 ok $kib 1000 50 99 1000 3" ;;
 *) exit 1 ;;
 esac
@@ -59,11 +61,11 @@ guest=g1
 [ "$2" = $guest ] || { echo "vgrantctl: there is no domain '$2'" >&2; exit 1; }
 [ "$3" = xvda ] || { echo "vgrantctl: domain $2 has no device $3" >&2; exit 1; }
 if [ "$1" = show ]; then
-	printf 'domain:      7 (%s)\nbackend:     1 (driver)\nstate:       %s\n' $guest "$(cat state)"
+	printf 'domain:      7 (%s)\nbackend:     1 (driver)\nstate:       %s\nmode:        %s\n' $guest "$(cat state)" "$(cat mode)"
 	exit
 fi
 [ "$1" = stats ] || exit 1
-awk 'NF { n++ } $2 == "hybrid" && $3 == 65536 { c++ } $2 == "grant" { m++ }
+awk 'NF { n++ } $2 == "hybrid" && $4 == 65536 { c++ } $2 == "grant" { m++ }
 	END { print "requests", n * 1000; print "copy-ops", c * 4000; print "bytes-copied", c * 4161000; print "map-ops", m * 2000; print "unmap-ops", m * 2000
 		print "notifications-sent", n * 250; print "pages-reached", 300 }' jobs
 STOP
@@ -78,6 +80,7 @@ run()
 : >"$dir/jobs"
 echo 0 >"$dir/self"
 echo "connected (connected)" >"$dir/state"
+echo read-write >"$dir/mode"
 echo "2 libaio 65536" >"$dir/agent"
 run --guest g1 --size 4k,64k --depth 8 --rounds 4 --seconds 1 --json "$dir/json"
 [ $status -eq 0 ] || fail "it gives status $status"
@@ -101,6 +104,23 @@ grep -q '"name": "grant/bounce".*"size": 4096.*"distinguishable": false' "$dir/j
 grep -q 'cannot tell which is faster' "$dir/out" || fail "the table judges what it cannot tell"
 "$top/bench/vgrant-bench" --report "$dir/page" "$dir/json" >"$dir/out" 2>"$dir/err" || fail "the report does not take its JSON"
 grep -q 'hypervisor: Xen 4.99.1' "$dir/page/index.html" || fail "the report does not say that this is Xen"
+
+# Writes stand beside reads, and are compared with writes.
+: >"$dir/jobs"
+run --guest g1 --op read,write --destroy --size 4k --depth 8 --rounds 3 --seconds 1 --policy bounce,hybrid --json "$dir/json"
+[ $status -eq 0 ] || fail "with writes it gives status $status"
+[ "$(cut -d' ' -f 3 "$dir/jobs" | xargs)" = "read read write write read read write write read read write write" ] || fail "it does not ask for reads and writes"
+grep '"group": 1,' "$dir/json" | grep -vq '"op": "read"' && fail "not only reads are in the first group"
+[ "$(grep -c '"group": 3,.*"op": "write"' "$dir/json")" -eq 2 ] || fail "writes are no group"
+grep -q '"policy": "bounce".*"op": "write".*"median": 50000.0' "$dir/json" || fail "writes have the speed of reads"
+[ "$(sed -n 's/.*"name": "hybrid\/bounce", \("a": [0-9], "b": [0-9]\),.*/\1/p' "$dir/json" | xargs)" = "a: 1, b: 0 a: 3, b: 2" ] || fail "writes are not compared with writes"
+grep -q 'hybrid / bounce, writes of 4096 bytes, depth 8: 0.500' "$dir/out" || fail "the table does not compare writes"
+"$top/bench/vgrant-bench" --report "$dir/page" "$dir/json" >"$dir/out" 2>"$dir/err" || fail "the report does not take the JSON of writes"
+echo read-only >"$dir/mode"
+usage 1 "xvda of g1 is read-only" --guest g1 --op write --destroy
+echo read-write >"$dir/mode"
+usage 2 "--op write destroys what is on the disk" --guest g1 --op read,write
+usage 2 "--op trim: there are read, write" --guest g1 --op trim
 
 # In the driver domain: CPU time is this domain's own and what the agent tells, names are not seen.
 mv "$dir/bin/xl" "$dir/xl"
@@ -130,7 +150,7 @@ usage 1 "there is no domain 'g2'" --guest g2
 usage 1 "domain g1 has no device xvdz" --guest g1 --vdev xvdz
 usage 1 "cannot write" --guest g1 --json "$dir/none/json"
 echo "error fio: it does not work" >"$dir/broken"
-usage 1 "policy bounce, 4096 bytes, depth 1: fio: it does not work" --guest g1
+usage 1 "policy bounce, read of 4096 bytes, depth 1: fio: it does not work" --guest g1
 printf '%s\n' 'ok 1 2 3 4 5 \033[2J' >"$dir/broken"
 usage 1 'the agent.s figures are none: 1 2 3 4 5 .033' --guest g1
 rm "$dir/broken"

@@ -58,6 +58,8 @@ refuses()
 
 usage 1 "xenstore cannot be read or written"
 usage 2 "'--nonsense' is not an option" --nonsense
+usage 2 "--destroy needs the disk that may be overwritten" --destroy
+usage 2 "overwritten, which /dev/null is not" --destroy /dev/null
 write 7/domid 7
 write 7/memory/target 65536
 write 7/device/virtio_disk/51712/backend-id 1
@@ -74,12 +76,13 @@ for domain in 0 1; do
 done
 seq=100
 write 2/data/vgrant-bench/7 "100 bounce"
-for job in "bounce 4096 8 1" "bounce 4k 8 1 /dev/vda" "bounce 4096 257 1 /dev/vda" "bounce 4096 8 601 /dev/vda" "* 4096 8 1 /dev/vda" \
-	"bounce 4096 8 1 /etc/passwd" "bounce 4096 8 1 /dev/../etc/passwd" "bounce 4096 8 1 /dev/vda:/dev/vdb" "bounce 4096 8 1 /dev/"; do
+for job in "bounce read 4096 8 1" "bounce read 4k 8 1 /dev/vda" "bounce read 4096 257 1 /dev/vda" "bounce read 4096 8 601 /dev/vda" "* read 4096 8 1 /dev/vda" \
+	"bounce trim 4096 8 1 /dev/vda" "bounce read 4096 8 1 /etc/passwd" "bounce read 4096 8 1 /dev/../etc/passwd" "bounce read 4096 8 1 /dev/vda:/dev/vdb" "bounce read 4096 8 1 /dev/"; do
 	refuses "this agent does not understand the job: $job" "$job"
 done
-refuses "this guest has no /dev/none" "bounce 4096 8 1 /dev/none"
-refuses "this guest has no /dev/null" "bounce 4096 8 1 /dev/null"
+refuses "this guest has no /dev/none" "bounce read 4096 8 1 /dev/none"
+refuses "this guest has no /dev/null" "bounce read 4096 8 1 /dev/null"
+refuses "writing destroys what is on /dev/none: who runs vgrant-bench-agent must allow it, with --destroy /dev/none" "bounce write 4096 8 1 /dev/none"
 [ ! "$(value 7/data/vgrant-bench/2/answer)" ] || fail "it serves a domain that serves it nothing"
 # A disk that comes later.
 write 7/device/virtio_disk/51728/backend-id 2

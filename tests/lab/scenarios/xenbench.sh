@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
-# what: vgrant-bench --xen: from dom0 and from the driver domain it measures a guest's disk in each policy, and its figures are those that were counted
+# what: vgrant-bench --xen: from dom0 and from the driver domain it measures a guest's disk in each policy, writes where both ends allow it, and its figures are those that were counted
 # boots: pv
 # full: yes
 # needs: vgrantd vgrantctl
@@ -38,10 +38,30 @@ check_json() { # FILE POINTS COMPARISONS CPU-TIME
 	equal "pages of the guest" "$(sed -n 's/.*"guest_pages": \([0-9]*\).*/\1/p' "$1" | sort -u)" 65536
 }
 
+agent_start() { # [OPTION...]
+	on g1 "vgrant-bench-agent $* >/tmp/agent.out 2>&1 </dev/null & echo \$! >/run/agent.pid
+		n=0; until grep -q ready /tmp/agent.out; do n=\$((n + 1)); [ \$n -lt 100 ] || { cat /tmp/agent.out; exit 1; }; usleep 100000; done"
+}
+
+agent_stop() {
+	on g1 'p=$(cat /run/agent.pid); kill $p; n=0; while kill -0 $p 2>/dev/null; do n=$((n + 1)); [ $n -lt 100 ] || exit 1; usleep 100000; done'
+	equal "what the agent says" "$(on g1 'cat /tmp/agent.out')" "vgrant-bench-agent: ready"
+}
+
+# Asks the driver domain for writes, which are refused in these words; nothing is written.
+refused() { # WORDS
+	local got
+	got=$(on driver "vgrant-bench-xen --guest $id --op write --destroy --size 4k --depth 1 --policy grant --rounds 1 2>&1; true")
+	check "writes are not refused in the words '$1': $got" grep -q "$1" <<<"$got"
+}
+
+# Of the part of the disk that is likely to change.
+sum() { on driver 'head -c 4194304 /dev/ram0 | sha256sum'; }
+
 policy() { on g1 'cat /sys/class/virtio-msg/*/policy'; }
 
 scenario() {
-	local got id was
+	local got id was sum
 	daemon_start
 	disk_fill /dev/ram0
 	domain_create g1 memory=256 "$(disks "$(disk xvda /dev/ram0)")"
@@ -61,16 +81,25 @@ scenario() {
 	check "the driver domain says that no agent answers" grep -q "no vgrant-bench-agent answers in $id" <<<"$got"
 	check "the driver domain says that it sees no names" grep -q "no domain 'g1' that this one may see: give its number" <<<"$got"
 
-	on g1 'vgrant-bench-agent >/tmp/agent.out 2>&1 </dev/null & echo $! >/run/agent.pid
-		n=0; until grep -q ready /tmp/agent.out; do n=$((n + 1)); [ $n -lt 100 ] || { cat /tmp/agent.out; exit 1; }; usleep 100000; done'
-	was=$(policy)
+	agent_start
+	was=$(policy) sum=$(sum)
+	refused 'writing destroys what is on /dev/vda: who runs vgrant-bench-agent must allow it, with --destroy /dev/vda'
 	measured dom0 --guest g1 --size 4k,64k --rounds 3
 	check_json "$LAB_RUN/xenbench.dom0.json" 6 4 'xl list'
-	measured driver --guest "$id" --size 4k --rounds 1
-	check_json "$LAB_RUN/xenbench.driver.json" 3 2 /proc/stat
 	equal "the policy afterwards" "$(policy)" "$was"
-	on g1 'p=$(cat /run/agent.pid); kill $p; n=0; while kill -0 $p 2>/dev/null; do n=$((n + 1)); [ $n -lt 100 ] || exit 1; usleep 100000; done'
-	equal "what the agent says" "$(on g1 'cat /tmp/agent.out')" "vgrant-bench-agent: ready"
+	equal "the disk, which was only read" "$(sum)" "$sum"
+	agent_stop
+
+	agent_start --destroy /dev/vda
+	on g1 'mke2fs -q /dev/vda && mount /dev/vda /mnt'
+	refused '/dev/vda is in use: nothing is written to /dev/vda'
+	on g1 'umount /mnt'
+	sum=$(sum)
+	measured driver --guest "$id" --op read,write --destroy --size 4k --rounds 1
+	check_json "$LAB_RUN/xenbench.driver.json" 6 4 /proc/stat
+	equal "points of writes" "$(grep -c '"op": "write"' "$LAB_RUN/xenbench.driver.json")" 3
+	check "writes change the disk" test "$(sum)" != "$sum"
+	agent_stop
 	got=$(on dom0 "for d in 0 $(domid driver) $id; do xenstore-ls -f /local/domain/\$d/data 2>/dev/null | grep 'vgrant-bench/'; done; true")
 	equal "what stays in xenstore" "$got" ''
 	domain_destroy g1
