@@ -110,6 +110,14 @@ image_add_agent() { # DIRECTORY INIT
 	image_add_programs "$1" "" "$LAB_OUT/labagent" && install -m 755 "$LAB_DIR/domains/$2" "$1/init"
 }
 
+# Scripts and what belongs to them.
+image_add_bench() { # DIRECTORY NAME...
+	local name
+	for name in "${@:2}"; do
+		install -m 755 "$LAB_TOP/bench/xen/$name" "$1/bin/" || return 1
+	done
+}
+
 # Is the word in that field of a scenario that will run in this boot?
 plan_wants() { # FIELD WORD
 	local of file
@@ -136,7 +144,7 @@ image_add_backend() { # DIRECTORY
 }
 
 image_driver() { # DIRECTORY
-	image_domu_base "$1" && image_add_backend "$1" && image_add_ours "$1" vgrantctl && arch_image_driver "$1"
+	image_domu_base "$1" && image_add_backend "$1" && image_add_ours "$1" vgrantctl && image_add_bench "$1" vgrant-bench-xen result.awk && arch_image_driver "$1"
 }
 
 image_guest() { # DIRECTORY
@@ -144,7 +152,7 @@ image_guest() { # DIRECTORY
 	image_add_packaged "$1" e2fsprogs mke2fs e2fsck || return 1
 	image_add_programs "$1" "" "$LAB_FIO" || return 1
 	! plan_wants needs vgrant-micro || image_add_ours "$1" vgrant-micro || return 1
-	image_add_ours "$1" vgguest && arch_image_guest "$1"
+	image_add_ours "$1" vgguest && image_add_bench "$1" vgrant-bench-agent && arch_image_guest "$1"
 }
 
 image_dom0() { # DIRECTORY OTHER-IMAGE...
@@ -158,7 +166,7 @@ image_dom0() { # DIRECTORY OTHER-IMAGE...
 	image_add_xenstore "$dir" "$LAB_XEN" || return 1
 	echo 'autoballoon=0' >"$dir/etc/xen/xl.conf"
 	image_add_agent "$dir" dom0-init || return 1
-	image_add_ours "$dir" vgrantctl || return 1
+	image_add_ours "$dir" vgrantctl && image_add_bench "$dir" vgrant-bench-xen result.awk || return 1
 	# Where there is no driver domain, dom0 serves the disks.
 	((${#BOOT_DRIVER[@]})) || image_add_backend "$dir" || return 1
 	arch_image_dom0 "$dir" || return 1
