@@ -242,6 +242,14 @@ static void put_latency(FILE *out, const struct figures *f)
 	fputs("</table></div>\n", out);
 }
 
+/* What is in flight, at least, or all that it was told to span. */
+static double data_mib(const struct point *p)
+{
+	double least = (double)p->size * p->depth * p->queues * p->guests;
+
+	return (p->span > least ? p->span : least) / 1048576.0;
+}
+
 static void put_comparisons(FILE *out, const struct figures *f)
 {
 	if (!f->comparisons)
@@ -253,7 +261,8 @@ static void put_comparisons(FILE *out, const struct figures *f)
 	      "may say which is faster.</p>\n<div class=\"wide\"><table>\n"
 	      "<tr><th>first</th><th>second</th><th>engine, "
 	      "direction</th><th>bytes</th><th>depth</th><th>guests</th>"
-	      "<th>polling, &micro;s</th><th>ratio</th><th>half of the pairs</th><th></th></tr>\n",
+	      "<th>polling, &micro;s</th><th>data in, MiB</th><th>ratio</th><th>half of the "
+	      "pairs</th><th></th></tr>\n",
 	      out);
 	for (unsigned int i = 0; i < f->comparisons; i++) {
 		const struct comparison *c = &f->comparison[i];
@@ -264,9 +273,10 @@ static void put_comparisons(FILE *out, const struct figures *f)
 		fprintf(out,
 			"<tr><td>%s</td><td style=\"text-align:left\">%s</td><td>%s, "
 			"%s</td><td>%u</td><td>%u</td><td>%u</td>"
-			"<td>%u</td><td>%.3f</td><td>%.3f to %.3f</td><td>%s</td></tr>\n",
+			"<td>%u</td><td>%.4g</td><td>%.3f</td><td>%.3f to "
+			"%.3f</td><td>%s</td></tr>\n",
 			a->name, b->name, a->engine, a->op, a->size, a->depth, a->guests,
-			a->poll_us, c->ratio.median, c->ratio.low, c->ratio.high,
+			a->poll_us, data_mib(a), c->ratio.median, c->ratio.low, c->ratio.high,
 			c->distinguishable ? "" : "cannot tell");
 	}
 	fputs("</table></div>\n", out);
