@@ -148,6 +148,8 @@ static int run(struct group *g, unsigned int i, struct run *out, struct histogra
 {
 	const struct result *r = &g->result[i];
 
+	if (proc_interrupted())
+		return -EINTR;
 	if (g->yardstick[i])
 		return yardstick_run(g->yardstick[i], r->seconds, out, latency);
 	return side_run(&g->side[g->side_of[i]], r->point.guests, r->seconds, out, latency);

@@ -16,6 +16,7 @@
 #define LEAD_NS      500000 /* from telling them when to begin until then; and for each of them */
 #define LEAD_EACH_NS 20000
 #define SPARE_MS     60000 /* a run that takes so much longer has failed */
+#define LOOK_MS      500   /* between looks whether all processes are there */
 
 /* What a pair tells of its run, in memory that it shares with us. */
 struct told {
@@ -143,7 +144,7 @@ int pairs_start(unsigned int n, const struct place *place, struct pairs **out)
 	if (pairs->window == MAP_FAILED || pairs->done < 0)
 		err = -errno;
 	for (unsigned int i = 0; !err && i < n; i++)
-		err = start_pair(pairs, i);
+		err = proc_interrupted() ? -EINTR : start_pair(pairs, i);
 	if (!err)
 		*out = pairs;
 	else
@@ -151,23 +152,32 @@ int pairs_start(unsigned int n, const struct place *place, struct pairs **out)
 	return err;
 }
 
-static void end_child(pid_t pid)
+static void kill_child(pid_t pid)
 {
-	if (pid <= 0)
-		return;
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	if (pid > 0)
+		kill(pid, SIGKILL);
+}
+
+static void reap_child(pid_t pid)
+{
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
 }
 
 void pairs_stop(struct pairs *pairs)
 {
 	if (!pairs)
 		return;
+	/* All at once: each must get a CPU to end, and those that still run have them. */
+	for (unsigned int i = 0; i < pairs->n; i++) {
+		kill_child(pairs->pair[i].driver);
+		kill_child(pairs->pair[i].echo);
+	}
 	for (unsigned int i = 0; i < pairs->n; i++) {
 		struct pair *pair = &pairs->pair[i];
 
-		end_child(pair->driver);
-		end_child(pair->echo);
+		reap_child(pair->driver);
+		reap_child(pair->echo);
 		if (pair->there >= 0)
 			close(pair->there);
 		if (pair->back >= 0)
@@ -180,24 +190,46 @@ void pairs_stop(struct pairs *pairs)
 	free(pairs);
 }
 
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
+}
+
+/* Who waits for one that has ended waits for ever. */
+static int check_children(const struct pairs *pairs)
+{
+	for (unsigned int i = 0; i < pairs->n; i++)
+		if (has_ended(pairs->pair[i].driver) || has_ended(pairs->pair[i].echo))
+			return proc_interrupted()
+				       ? -EINTR
+				       : complain(-ESRCH, "a process of eventfd has ended");
+	return 0;
+}
+
 /* Until all drivers have said that they are done. */
-static int await_all(const struct pairs *pairs, int timeout_ms)
+static int await_all(const struct pairs *pairs, unsigned int timeout_ms)
 {
 	struct pollfd done = {.fd = pairs->done, .events = POLLIN};
-	uint64_t sum = 0, some;
+	uint64_t sum = 0, some, limit = proc_now_ns() + timeout_ms * UINT64_C(1000000);
+	int err = 0;
 
-	while (sum < pairs->n) {
-		int n = poll(&done, 1, timeout_ms);
+	while (!err && sum < pairs->n) {
+		int n = poll(&done, 1, LOOK_MS);
 
 		if (n < 0)
-			return -errno;
-		if (!n)
-			return -ETIMEDOUT;
-		if (read(pairs->done, &some, sizeof(some)) != sizeof(some))
-			return -EIO;
-		sum += some;
+			err = -errno;
+		else if (proc_interrupted())
+			err = -EINTR;
+		else if (!n)
+			err = proc_now_ns() < limit ? check_children(pairs) : -ETIMEDOUT;
+		else if (read(pairs->done, &some, sizeof(some)) == sizeof(some))
+			sum += some;
+		else
+			err = -EIO;
 	}
-	return 0;
+	return err;
 }
 
 int pairs_run(struct pairs *pairs, double seconds, struct run *run, struct histogram *latency)
@@ -212,7 +244,7 @@ int pairs_run(struct pairs *pairs, double seconds, struct run *run, struct histo
 	for (unsigned int i = 0; !err && i < pairs->n; i++)
 		err = send_word(pairs->pair[i].back) ? 0 : -errno;
 	if (!err)
-		err = await_all(pairs, SPARE_MS + (int)(seconds * 1000));
+		err = await_all(pairs, SPARE_MS + (unsigned int)(seconds * 1000));
 	for (unsigned int i = 0; !err && i < pairs->n; i++) {
 		const struct told *told = &window->told[i];
 

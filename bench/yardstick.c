@@ -45,7 +45,7 @@ static void run_memcpy(struct yardstick *y, uint64_t end, struct run *run)
 			at = at + y->size < y->all ? at + y->size : 0;
 		}
 		run->requests += block;
-	} while (proc_now_ns() < end);
+	} while (proc_now_ns() < end && !proc_interrupted());
 }
 
 int yardstick_start(const struct point *p, const struct place *place, struct yardstick **out)

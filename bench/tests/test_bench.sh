@@ -85,6 +85,30 @@ holds '[x["pages_reachable"] > 2048 for x in r["points"] if x["guests"] == 1 and
 holds '[1024 < x["pages_reachable"] < 2048 for x in r["points"] if x["guests"] == 2] == [False, False, True, False]'
 grep -q 'data in 8 MiB' "$DIR/out" || fail "the table does not say where the data lies"
 
+# stopped LIMIT WORDS: unless vgrant-bench, process $pid, ends within LIMIT seconds and with an error, WORDS are what fails.
+stopped()
+{
+	timeout "$1" tail --pid=$pid -s 0.1 -f /dev/null || { kill -KILL $pid; fail "$2"; }
+	wait $pid && fail "$2: it says that all went well"
+}
+
+# An interrupt ends any run; a process that is gone is missed.
+for way in memcpy eventfd; do
+	"$BENCH" --way $way --guests 8 --seconds 30 --rounds 1 --runs 1 >"$DIR/out" 2>&1 &
+	pid=$!
+	sleep 0.5
+	kill -TERM $pid
+	stopped 20 "an interrupt does not end $way"
+done
+"$BENCH" --way eventfd --guests 8 --seconds 60 --rounds 1 --runs 1 >"$DIR/out" 2>&1 &
+pid=$!
+until children=$(cat /proc/$pid/task/$pid/children) && [ "$(wc -w <<<"$children")" -eq 16 ]; do
+	sleep 0.05
+done
+kill -KILL "${children%% *}"
+stopped 20 "a process of eventfd ends, and nobody misses it"
+grep -q 'a process of eventfd has ended' "$DIR/out" || fail "it does not say which process has ended"
+
 # refused STATUS OPTION…: with a reason, before anything is measured.
 refused()
 {
