@@ -121,6 +121,19 @@ static int add_point(struct matrix *m, const struct point *p)
 	return 0;
 }
 
+static int leave_out_point(struct matrix *m, const struct point *p, const char *why)
+{
+	const struct work *w = &p->work;
+	char span[40] = "";
+
+	if (w->span)
+		snprintf(span, sizeof(span), ", data in %.6g MiB", w->span / 1048576.0);
+	return leave_out(m, "%s, %s, %u bytes, depth %u, %u queue%s, %u guest%s%s: %s",
+			 p->way->name, p->policy->name, w->size, w->depth, w->queues,
+			 w->queues == 1 ? "" : "s", p->guests, p->guests == 1 ? "" : "s", span,
+			 why);
+}
+
 /* One way and policy at every number of guests and time of polling. */
 static int add_pair(struct matrix *m, const struct axes *a, struct point p)
 {
@@ -136,11 +149,7 @@ static int add_pair(struct matrix *m, const struct axes *a, struct point p)
 			if (!why)
 				err = add_point(m, &p);
 			else
-				err = leave_out(
-					m, "%s, %s, %u bytes, depth %u, %u queue%s, %u guest%s: %s",
-					p.way->name, p.policy->name, p.work.size, p.work.depth,
-					p.work.queues, p.work.queues == 1 ? "" : "s", p.guests,
-					p.guests == 1 ? "" : "s", why);
+				err = leave_out_point(m, &p, why);
 		}
 	}
 	return err;

@@ -141,6 +141,15 @@ START_TEST(too_much)
 	make();
 	ck_assert_uint_eq(matrix.n, 2);
 	ck_assert_uint_eq(matrix.num_left_out, 2);
+	teardown();
+
+	/* The same without a span is measured, and the sentence must not seem to say otherwise. */
+	setup();
+	set(&axes.span, "0,256m");
+	make();
+	ck_assert_uint_eq(matrix.n, 2);
+	ck_assert_uint_eq(matrix.num_left_out, 2);
+	ck_assert_ptr_nonnull(strstr(matrix.left_out[0], ", 1 guest, data in 256 MiB: more than"));
 }
 END_TEST
 
