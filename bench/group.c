@@ -29,8 +29,12 @@ static bool same_side(const struct point *a, const struct point *b)
 }
 
 /* Each point finds its side, which has as many guests as the point with most. */
-static void assign_sides(struct group *g)
+static int assign_sides(struct group *g)
 {
+	g->side_of = calloc(g->n, sizeof(*g->side_of));
+	g->side = calloc(g->n, sizeof(*g->side));
+	if (!g->side_of || !g->side)
+		return complain(-ENOMEM, "out of memory");
 	for (unsigned int i = 0; i < g->n; i++) {
 		const struct point *p = &g->result[i].point;
 		unsigned int s = 0;
@@ -45,6 +49,34 @@ static void assign_sides(struct group *g)
 			g->side[s].point.guests = p->guests;
 		g->side_of[i] = s;
 	}
+	return 0;
+}
+
+static unsigned int count_domains(const struct group *g)
+{
+	unsigned int n = 0;
+
+	for (unsigned int s = 0; s < g->sides; s++)
+		n += g->side[s].point.guests + 1;
+	return n;
+}
+
+int group_check(struct result *result, unsigned int n)
+{
+	struct group g = {.result = result, .n = n};
+	int err = assign_sides(&g);
+	unsigned int domains = count_domains(&g);
+
+	group_free(&g);
+	if (err || domains <= DOMAINS_MAX)
+		return err;
+	return complain(-E2BIG,
+			"%u domains beside each other: the simulated hypervisor has %u. Name fewer "
+			"--way, --policy or --poll-us with so many --guests%s",
+			domains, DOMAINS_MAX,
+			result->point.work.span ? ", or fewer --guests: with --span each of these "
+						  "numbers has guests of its own"
+						: "");
 }
 
 int group_open(struct group *g, const struct settings *settings, struct result *result,
@@ -53,16 +85,13 @@ int group_open(struct group *g, const struct settings *settings, struct result *
 	size_t runs = (size_t)settings->rounds * settings->each;
 
 	*g = (struct group){.settings = settings, .result = result, .n = n};
-	g->side_of = calloc(n, sizeof(*g->side_of));
-	g->side = calloc(n, sizeof(*g->side));
 	g->yardstick = calloc(n, sizeof(struct yardstick *));
 	g->scratch = calloc(1, sizeof(*g->scratch));
 	g->sum = calloc(n, sizeof(*g->sum));
 	g->counted = calloc(n, sizeof(*g->counted));
 	g->spent = calloc(n, sizeof(*g->spent));
 	g->slowest = calloc(n * runs, sizeof(*g->slowest));
-	if (!g->side_of || !g->side || !g->yardstick || !g->scratch || !g->sum || !g->counted ||
-	    !g->spent || !g->slowest)
+	if (!g->yardstick || !g->scratch || !g->sum || !g->counted || !g->spent || !g->slowest)
 		return complain(-ENOMEM, "out of memory");
 	for (unsigned int i = 0; i < n; i++) {
 		result[i].seconds = group_run_seconds(settings, &result[i].point);
@@ -71,8 +100,7 @@ int group_open(struct group *g, const struct settings *settings, struct result *
 		if (!result[i].rate || !result[i].latency)
 			return complain(-ENOMEM, "out of memory");
 	}
-	assign_sides(g);
-	return 0;
+	return assign_sides(g);
 }
 
 void group_free(struct group *g)
@@ -92,18 +120,11 @@ void group_free(struct group *g)
 static int start_sides(struct group *g)
 {
 	struct domain *domain = NULL;
-	unsigned int n = 0, at = 0;
+	unsigned int n = count_domains(g), at = 0;
 	int err;
 
-	for (unsigned int s = 0; s < g->sides; s++)
-		n += g->side[s].point.guests + 1;
 	if (!n)
 		return 0;
-	if (n > DOMAINS_MAX)
-		return complain(-E2BIG,
-				"%u domains beside each other: the simulated hypervisor has %u. "
-				"Name fewer --way, --policy or --poll-us with so many --guests",
-				n, DOMAINS_MAX);
 	domain = calloc(n, sizeof(*domain));
 	if (!domain)
 		return complain(-ENOMEM, "out of memory");

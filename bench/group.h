@@ -23,6 +23,9 @@ struct group {
 	double *slowest; /* [point * runs + run] */
 };
 
+/* Whether the simulated hypervisor can hold a group of these points: 0, or negative errno when it
+ * has been said why not. */
+int group_check(struct result *result, unsigned int n);
 /* Of @n results whose ->point is set. -ENOMEM. group_free() in any case. */
 int group_open(struct group *g, const struct settings *settings, struct result *result,
 	       unsigned int n);

@@ -58,15 +58,26 @@ static int compare(struct report *r, const struct result *one, const struct resu
 	return err;
 }
 
+static unsigned int group_points(const struct report *r, unsigned int at)
+{
+	unsigned int n = 1;
+
+	while (at + n < r->n && r->result[at + n].point.group == r->result[at].point.group)
+		n++;
+	return n;
+}
+
 static int measure_all(struct report *r)
 {
 	int err = 0;
 
+	/* All before the first: what has been measured by then would be lost. */
+	for (unsigned int at = 0; !err && at < r->n; at += group_points(r, at))
+		err = group_check(&r->result[at], group_points(r, at));
 	for (unsigned int at = 0, n; !err && at < r->n; at += n) {
 		struct result *first = &r->result[at];
 
-		for (n = 1; at + n < r->n && first[n].point.group == first->point.group; n++) {
-		}
+		n = group_points(r, at);
 		err = measure_group(r, first, n);
 		for (unsigned int i = 1; !err && i < n; i++)
 			err = compare(r, &first[i], first);

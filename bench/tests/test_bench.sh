@@ -130,4 +130,6 @@ done
 refused 2 --way region --policy grant
 refused 2 --way region --size 1m --depth 256
 refused 1 --json "$DIR/none/json"
+# Nor is the first group measured, when a later one cannot be.
+refused 1 --way region --policy direct --guests 1-256 --span 0,8m --seconds 60
 exit 0
