@@ -22,7 +22,8 @@ stand_in()
 
 stand_in xenstore-read <<<"cat \"\$node/value\" 2>/dev/null"
 stand_in xenstore-list <<<"ls \"\$node\" 2>/dev/null"
-stand_in xenstore-write <<<"mkdir -p \"\$node\" && printf '%s\n' \"\$2\" >\"\$node/new\" && cp \"\$node/new\" \"\$node/value\""
+# Xenstore takes no message of more than 4 KiB.
+stand_in xenstore-write <<<"[ \${#1} -lt \$((4096 - \${#2})) ] && mkdir -p \"\$node\" && printf '%s\n' \"\$2\" >\"\$node/new\" && cp \"\$node/new\" \"\$node/value\""
 stand_in xenstore-chmod <<<"shift; echo \"\$*\" >\"\$node/perms\""
 stand_in xenstore-rm <<<"rm -r \"\$node\""
 stand_in fio <<<"echo libaio"
@@ -80,10 +81,13 @@ for job in "bounce read 4096 8 1" "bounce read 4k 8 1 /dev/vda" "bounce read 409
 	"bounce trim 4096 8 1 /dev/vda" "bounce read 4096 8 1 /etc/passwd" "bounce read 4096 8 1 /dev/../etc/passwd" "bounce read 4096 8 1 /dev/vda:/dev/vdb" "bounce read 4096 8 1 /dev/"; do
 	refuses "this agent does not understand the job: $job" "$job"
 done
+long=$(printf '%0200d' 7)
+refuses "this agent does not understand the job: $long" "$long$(printf '%03860d' 7)"
 refuses "this guest has no /dev/none" "bounce read 4096 8 1 /dev/none"
 refuses "this guest has no /dev/null" "bounce read 4096 8 1 /dev/null"
 refuses "writing destroys what is on /dev/none: who runs vgrant-bench-agent must allow it, with --destroy /dev/none" "bounce write 4096 8 1 /dev/none"
 [ ! "$(value 7/data/vgrant-bench/2/answer)" ] || fail "it serves a domain that serves it nothing"
+write 1/data/vgrant-bench/7 "$(printf '%04000d' 7) bounce"
 # A disk that comes later.
 write 7/device/virtio_disk/51728/backend-id 2
 until_is 7/data/vgrant-bench/2/answer "100 error this agent does not understand the job: bounce"
