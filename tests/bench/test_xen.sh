@@ -153,6 +153,11 @@ echo "error fio: it does not work" >"$dir/broken"
 usage 1 "policy bounce, read of 4096 bytes, depth 1: fio: it does not work" --guest g1
 printf '%s\n' 'ok 1 2 3 4 5 \033[2J' >"$dir/broken"
 usage 1 'the agent.s figures are none: 1 2 3 4 5 .033' --guest g1
+# Nothing done, no time, too few figures.
+for figures in "0 1000 1 2 3 4" "400 0 1 2 3 4" "400 1000 1 2 4"; do
+	echo "ok $figures" >"$dir/broken"
+	usage 1 "the agent.s figures are none: $figures" --guest g1 --rounds 1 --seconds 1
+done
 rm "$dir/broken"
 echo "waits for the guest (init-wait)" >"$dir/state"
 usage 1 "xvda of g1 is not connected: waits for the guest" --guest g1
