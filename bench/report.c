@@ -32,7 +32,7 @@ static void heading(const struct report *r, const struct result *first)
 	printf("%s of %u bytes, depth %u, %u queue%s, engine %s, %u us of polling, %u guest%s",
 	       operation_names[w->op], w->size, w->depth, w->queues, w->queues == 1 ? "" : "s",
 	       engine_names[w->engine], p->poll_us, p->guests, p->guests == 1 ? "" : "s");
-	if (w->span)
+	if (w->span > (uint64_t)w->size * w->depth * w->queues * p->guests)
 		printf(", data in %.6g MiB", w->span / 1048576.0);
 	putchar('\n');
 	(void)r;
