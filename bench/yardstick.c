@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "pairs.h"
 
@@ -17,19 +18,32 @@ struct yardstick {
 	struct pairs *pairs; /* eventfd */
 };
 
+/* Not a child's, too: this process starts others between runs, and would then get each page that
+ * it writes to by a fault, in the run that comes next. */
+static uint8_t *get_memory(size_t size, int byte)
+{
+	uint8_t *memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return NULL;
+	if (madvise(memory, size, MADV_DONTFORK)) {
+		munmap(memory, size);
+		return NULL;
+	}
+	memset(memory, byte, size);
+	return memory;
+}
+
 static int start_memcpy(struct yardstick *y, const struct work *work)
 {
 	y->size = work->size;
 	y->all = (size_t)work->size * work->depth * work->queues;
 	if (work->span > y->all)
 		y->all = work->span / y->size * y->size;
-	y->from = malloc(y->all);
-	y->to = malloc(y->all);
-	if (!y->from || !y->to)
-		return -ENOMEM;
-	memset(y->from, 1, y->all);
-	memset(y->to, 2, y->all);
-	return 0;
+	y->from = get_memory(y->all, 1);
+	y->to = get_memory(y->all, 2);
+	return y->from && y->to ? 0 : -ENOMEM;
 }
 
 static void run_memcpy(struct yardstick *y, uint64_t end, struct run *run)
@@ -73,8 +87,10 @@ void yardstick_stop(struct yardstick *y)
 	if (!y)
 		return;
 	pairs_stop(y->pairs);
-	free(y->from);
-	free(y->to);
+	if (y->from)
+		munmap(y->from, y->all);
+	if (y->to)
+		munmap(y->to, y->all);
 	free(y);
 }
 
