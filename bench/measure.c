@@ -58,7 +58,7 @@ static int compare(struct report *r, const struct result *one, const struct resu
 	return err;
 }
 
-static unsigned int group_points(const struct report *r, unsigned int at)
+unsigned int report_group(const struct report *r, unsigned int at)
 {
 	unsigned int n = 1;
 
@@ -72,12 +72,12 @@ static int measure_all(struct report *r)
 	int err = 0;
 
 	/* All before the first: what has been measured by then would be lost. */
-	for (unsigned int at = 0; !err && at < r->n; at += group_points(r, at))
-		err = group_check(&r->result[at], group_points(r, at));
+	for (unsigned int at = 0; !err && at < r->n; at += report_group(r, at))
+		err = group_check(&r->result[at], report_group(r, at));
 	for (unsigned int at = 0, n; !err && at < r->n; at += n) {
 		struct result *first = &r->result[at];
 
-		n = group_points(r, at);
+		n = report_group(r, at);
 		err = measure_group(r, first, n);
 		for (unsigned int i = 1; !err && i < n; i++)
 			err = compare(r, &first[i], first);

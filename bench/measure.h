@@ -55,6 +55,8 @@ struct report {
 /* Measures all points of @matrix, which must stay, and compares those of a group. Says what went
  * wrong; negative errno. *out is the caller's. */
 int measure(const struct matrix *matrix, const struct settings *settings, struct report *out);
+/* How many results, from the one at @at on, are of its group. */
+unsigned int report_group(const struct report *r, unsigned int at);
 void report_free(struct report *r);
 
 #endif

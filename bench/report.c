@@ -142,8 +142,7 @@ void report_table(const struct report *r)
 	for (unsigned int at = 0, n, c = 0; at < r->n; at += n) {
 		const struct result *first = &r->result[at];
 
-		for (n = 1; at + n < r->n && first[n].point.group == first->point.group; n++) {
-		}
+		n = report_group(r, at);
 		putchar('\n');
 		heading(r, first);
 		speed(first, n);
