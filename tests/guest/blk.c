@@ -46,7 +46,7 @@ int vgg_blk_prepare(struct vgg_blk *blk, struct vgg_blk_slot *pub)
 static int bounce_out(struct vgg_blk *blk, struct blk_queue *bq, struct slot *slot,
 		      enum vgg_blk_op op, uint32_t len)
 {
-	const struct bounce *place;
+	const struct buffer *place;
 
 	slot->bounced = NULL;
 	if (!bounces(blk->mode) || !len)
@@ -56,7 +56,7 @@ static int bounce_out(struct vgg_blk *blk, struct blk_queue *bq, struct slot *sl
 	place = &bq->pool[--bq->num_pool];
 	slot->pages = place->pages;
 	slot->offset = place->offset;
-	slot->bounced = place->pages->base + place->offset;
+	slot->bounced = place->data;
 	if (op == VGG_BLK_WRITE) {
 		memcpy(slot->bounced, slot->pub.data, len);
 		blk->g->stats.bytes_bounced += len;
@@ -76,7 +76,7 @@ static void bounce_in(struct vgg_blk *blk, struct blk_queue *bq, struct slot *sl
 		memcpy(slot->pub.data, slot->bounced, slot->pub.len);
 		blk->g->stats.bytes_bounced += slot->pub.len;
 	}
-	bq->pool[bq->num_pool++] = (struct bounce){slot->pages, slot->offset};
+	bq->pool[bq->num_pool++] = (struct buffer){slot->bounced, slot->pages, slot->offset};
 	slot->bounced = NULL;
 }
 

@@ -27,16 +27,10 @@ struct slot {
 	struct vgg_pages fresh;
 };
 
-/* Where the data of a request lies. */
+/* Room for the data of one request, as large as it may be. */
 struct buffer {
 	uint8_t *data;
-	const struct vgg_pages *pages; /* BOUNCE, FAT: without a meaning */
-	size_t offset;
-};
-
-/* A place in the pool: as large as a request may be. */
-struct bounce {
-	const struct vgg_pages *pages;
+	const struct vgg_pages *pages; /* without a meaning where the data is the driver's own */
 	size_t offset;
 };
 
@@ -48,7 +42,7 @@ struct blk_queue {
 	struct vgg_pages *chunks; /* data */
 	unsigned int num_chunks;
 	/* BOUNCE, FAT: a stack of free places, what was used last is in the cache; and the data. */
-	struct bounce *pool;
+	struct buffer *pool;
 	unsigned int num_pool;
 	uint8_t *data;
 	/* Buffers that no slot has, in the order in which they are to be used. */

@@ -101,7 +101,7 @@ static int make_chunks(struct vgg_blk *blk, struct blk_queue *bq, uint32_t count
 		at.offset = (size_t)(i % per_chunk) * slot_pages * VGG_PAGE;
 		at.data = at.pages->base + at.offset;
 		if (bounces(blk->mode))
-			bq->pool[bq->num_pool++] = (struct bounce){at.pages, at.offset};
+			bq->pool[bq->num_pool++] = at;
 		else
 			place_buffer(blk, bq, i, at);
 	}
