@@ -3,6 +3,7 @@
 #include "blk_internal.h"
 
 #define NEEDS_RESET 0x40
+#define MOVE_SIZE   16384u /* so much is copied from the pool before it is zeroed */
 
 /* Exchanges the slot's buffer for the one that was not used for longest. */
 static void next_buffer(struct blk_queue *bq, struct slot *slot)
@@ -11,7 +12,7 @@ static void next_buffer(struct blk_queue *bq, struct slot *slot)
 
 	if (!bq->num_spare)
 		return;
-	last = (struct buffer){slot->pub.data, slot->pages, slot->offset};
+	last = (struct buffer){slot->pub.data, slot->pages, slot->offset, 0};
 	slot->pub.data = spare->data;
 	slot->pages = spare->pages;
 	slot->offset = spare->offset;
@@ -40,44 +41,62 @@ int vgg_blk_prepare(struct vgg_blk *blk, struct vgg_blk_slot *pub)
 }
 
 /*
- * Takes a place in the pool for @len bytes. What the device reads is copied there; what it is to
- * write begins as zeros, so that it finds nothing of an earlier request.
+ * Takes a place in the pool for @len bytes. What the device reads is copied there; where it is to
+ * write there are zeros, so that it finds nothing of an earlier request.
  */
 static int bounce_out(struct vgg_blk *blk, struct blk_queue *bq, struct slot *slot,
 		      enum vgg_blk_op op, uint32_t len)
 {
-	const struct buffer *place;
+	struct buffer *place = &slot->bounced;
 
-	slot->bounced = NULL;
 	if (!bounces(blk->mode) || !len)
 		return 0;
 	if (!bq->num_pool)
 		return -ENOSPC;
-	place = &bq->pool[--bq->num_pool];
+	*place = bq->pool[--bq->num_pool];
 	slot->pages = place->pages;
 	slot->offset = place->offset;
-	slot->bounced = place->data;
 	if (op == VGG_BLK_WRITE) {
-		memcpy(slot->bounced, slot->pub.data, len);
+		memcpy(place->data, slot->pub.data, len);
 		blk->g->stats.bytes_bounced += len;
 	} else {
-		memset(slot->bounced, 0, len);
-		blk->g->stats.bytes_zeroed += len;
+		memset(place->data, 0, place->stale);
+		blk->g->stats.bytes_zeroed += place->stale;
 	}
+	if (place->stale < len)
+		place->stale = len;
 	return 0;
+}
+
+/* Copies from the pool and leaves zeros there, written while the cache has what was read. */
+static void move_in(uint8_t *to, uint8_t *from, uint32_t len)
+{
+	uint32_t part;
+
+	for (; len; len -= part, to += part, from += part) {
+		part = len < MOVE_SIZE ? len : MOVE_SIZE;
+		memcpy(to, from, part);
+		memset(from, 0, part);
+	}
 }
 
 /* Gives the place back; with @take, what the device wrote goes to the driver's memory first. */
 static void bounce_in(struct vgg_blk *blk, struct blk_queue *bq, struct slot *slot, bool take)
 {
-	if (!slot->bounced)
+	struct buffer *place = &slot->bounced;
+	uint32_t len = slot->pub.len;
+
+	if (!place->data)
 		return;
 	if (take && slot->pub.op != VGG_BLK_WRITE) {
-		memcpy(slot->pub.data, slot->bounced, slot->pub.len);
-		blk->g->stats.bytes_bounced += slot->pub.len;
+		move_in(slot->pub.data, place->data, len);
+		if (place->stale == len)
+			place->stale = 0;
+		blk->g->stats.bytes_bounced += len;
+		blk->g->stats.bytes_zeroed += len;
 	}
-	bq->pool[bq->num_pool++] = (struct buffer){slot->bounced, slot->pages, slot->offset};
-	slot->bounced = NULL;
+	bq->pool[bq->num_pool++] = *place;
+	place->data = NULL;
 }
 
 /* The data of @slot as segments, at least blk->segments of them where it is long enough. */

@@ -16,6 +16,14 @@ struct meta {
 	uint8_t status; /* written by the device */
 };
 
+/* Room for the data of one request, as large as it may be. */
+struct buffer {
+	uint8_t *data;
+	const struct vgg_pages *pages; /* without a meaning where the data is the driver's own */
+	size_t offset;
+	uint32_t stale; /* in the pool: so many bytes from the first on may be other than zero */
+};
+
 struct slot {
 	struct vgg_blk_slot pub;
 	struct meta *meta;
@@ -23,15 +31,8 @@ struct slot {
 	struct vgg_indirect indirect;
 	const struct vgg_pages *pages; /* of the data: a chunk, or fresh */
 	size_t offset;
-	uint8_t *bounced; /* BOUNCE, FAT: where the data of the present request lies in the pool */
+	struct buffer bounced; /* BOUNCE, FAT: a place of the pool while the request has one */
 	struct vgg_pages fresh;
-};
-
-/* Room for the data of one request, as large as it may be. */
-struct buffer {
-	uint8_t *data;
-	const struct vgg_pages *pages; /* without a meaning where the data is the driver's own */
-	size_t offset;
 };
 
 struct blk_queue {

@@ -87,7 +87,7 @@ static int make_chunks(struct vgg_blk *blk, struct blk_queue *bq, uint32_t count
 	if (!bq->chunks)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < count && !err; i++) {
-		struct buffer at;
+		struct buffer at = {0};
 
 		if (i % per_chunk == 0) {
 			err = blk_take_pages(blk, per_chunk * slot_pages, in_regions(blk->mode),

@@ -51,7 +51,7 @@ struct vgg_stats {
 	uint64_t regions_added, regions_removed;
 	uint64_t requests, bytes_read, bytes_written; /* completed */
 	uint64_t bytes_bounced;                       /* copied to and from a pool */
-	uint64_t bytes_zeroed; /* of the pool, before the device writes there */
+	uint64_t bytes_zeroed; /* of the pool, for the device to write there */
 };
 
 /* Opens the handles and finds the node. Touches nothing of the backend's. */
