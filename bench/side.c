@@ -17,8 +17,7 @@
 #define MIN_MIB       64u         /* what xensim gives by default */
 #define MIN_GRANTS    8192u       /* a guest's; likewise of what a backend maps */
 #define QUOTA_SPARE   4096u       /* pages beyond a guest's data: VG_QUOTA_RESERVED, and rings */
-#define IMAGE_BYTES   (64u << 20) /* of all images of a side */
-#define IMAGE_LEAST   (8u << 20)
+#define IMAGE_BYTES   (64u << 20) /* of all images of a side, where each has room for a request */
 
 static uint32_t at_least(uint32_t least, uint64_t value)
 {
@@ -116,7 +115,7 @@ static int fill(int fd, size_t bytes)
 static int make_image(struct side *side, unsigned int index, char path[PATH_LEN])
 {
 	struct guest *g = &side->guest[index];
-	size_t bytes = at_least(IMAGE_LEAST, IMAGE_BYTES / side->point.guests);
+	size_t bytes = at_least(side->point.work.size, IMAGE_BYTES / side->point.guests);
 	int err;
 
 	if (side->point.work.engine == ENGINE_MEMORY) {
