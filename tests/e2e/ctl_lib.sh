@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034 # variables are the cases'
 #
-# What test_ctl.sh and test_nodes.sh share. Each runs many small cases on one simulated machine and
+# What test_ctl.sh, test_nodes.sh and test_refusals.sh share. Each runs many small cases on one simulated machine and
 # prints "ok NAME" or "FAIL NAME: why" for each: domain 0 is the toolstack's, drv (1) runs vgrantd,
 # guest (2), other (3), third (4) and fourth (5) are guests. Sourced with the build directory as $1.
 
