@@ -204,6 +204,7 @@ int machine_start_in(const struct machine *m, unsigned int domid, const struct p
 		.env_name = program->env_name,
 		.env_value = program->env_value,
 		.pipes = program->pipes,
+		.host = program->host,
 	};
 	unsigned int arg = 0;
 

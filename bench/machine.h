@@ -43,6 +43,7 @@ struct program {
 	const char *const *args;
 	const char *env_name, *env_value;
 	bool pipes;
+	const struct proc *host; /* see proc.h */
 };
 
 int machine_start_in(const struct machine *m, unsigned int domid, const struct program *program,

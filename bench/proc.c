@@ -16,6 +16,7 @@
 #define EXIT_NO_EXEC 127
 #define BUF_START    4096
 #define BUF_MAX      (8u << 20)
+#define LOOK_MS      500 /* how often the host of a process that says nothing is looked after */
 
 static volatile sig_atomic_t interrupted;
 
@@ -92,7 +93,7 @@ int proc_start(struct proc *p, const struct proc_spec *spec)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, err = 0;
 
-	*p = (struct proc){.in = -1, .out = -1};
+	*p = (struct proc){.in = -1, .out = -1, .host = spec->host};
 	if (spec->pipes && (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))) {
 		err = -errno;
 		goto out;
@@ -152,22 +153,45 @@ static void forget_taken(struct proc *p)
 	p->taken = 0;
 }
 
+bool proc_ended(const struct proc *p)
+{
+	siginfo_t info = {0};
+
+	return !p->pid ||
+	       (!waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid);
+}
+
+/* Waits until there is some of its output. */
+static int await_output(const struct proc *p, uint64_t deadline)
+{
+	struct pollfd pfd = {.fd = p->out, .events = POLLIN};
+
+	for (;;) {
+		uint64_t now = now_ms();
+		uint64_t left = now < deadline ? deadline - now : 0;
+		int n;
+
+		if (interrupted)
+			return -EINTR;
+		n = poll(&pfd, 1, (int)(left < LOOK_MS ? left : LOOK_MS));
+		if (n)
+			return n < 0 ? -errno : 0;
+		if (p->host && proc_ended(p->host))
+			return -EOWNERDEAD;
+		if (!left)
+			return -ETIMEDOUT;
+	}
+}
+
 /* Reads more of its output. 1: some came, 0: its end, or negative errno. */
 static int fill(struct proc *p, uint64_t deadline)
 {
-	struct pollfd pfd = {.fd = p->out, .events = POLLIN};
-	uint64_t now = now_ms();
 	ssize_t n = make_room(p);
 
+	if (!n)
+		n = await_output(p, deadline);
 	if (n)
 		return (int)n;
-	if (interrupted)
-		return -EINTR;
-	n = now < deadline ? poll(&pfd, 1, (int)(deadline - now)) : 0;
-	if (n < 0)
-		return -errno;
-	if (!n)
-		return -ETIMEDOUT;
 	n = read(p->out, p->buf + p->len, p->size - 1 - p->len);
 	if (n < 0)
 		return -errno;

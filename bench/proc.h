@@ -14,6 +14,7 @@ struct proc {
 	int in, out; /* pipes to its standard input and from its standard output, or -1 */
 	char *buf;   /* of ->out: what was read; the first ->taken bytes are done with */
 	size_t taken, len, size;
+	const struct proc *host; /* when that has ended, this one says nothing any more; or NULL */
 };
 
 struct proc_spec {
@@ -21,6 +22,7 @@ struct proc_spec {
 	const char *log; /* file for standard error, and for standard output without pipes */
 	const char *env_name, *env_value; /* one more in its environment, or NULL */
 	bool pipes;
+	const struct proc *host; /* stays where it is for as long as this process; or NULL */
 };
 
 /* Starts it; it is killed when this process dies. */
@@ -28,10 +30,12 @@ int proc_start(struct proc *p, const struct proc_spec *spec);
 /* Sends one line, which has its newline. -EPIPE: it does not read any more. */
 int proc_send(struct proc *p, const char *line);
 /* Takes one line, without its newline; it is there until the next call. -ETIMEDOUT, -EPIPE: it has
- * closed its output, -E2BIG. */
+ * closed its output, -EOWNERDEAD: its host has ended, -E2BIG. */
 int proc_line(struct proc *p, char **line, unsigned int timeout_ms);
 /* All of its output up to its end, as text, likewise. */
 int proc_output(struct proc *p, char **text, unsigned int timeout_ms);
+/* Whether it has, or never began. It stays to be waited for. */
+bool proc_ended(const struct proc *p);
 /* The end of its standard input. */
 void proc_end_input(struct proc *p);
 /*

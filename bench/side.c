@@ -90,6 +90,8 @@ static int start_daemon(struct side *side)
 	for (unsigned int i = 0; !err && !serving(log); i++) {
 		if (i == LIMIT_MS / 10)
 			err = -ETIMEDOUT;
+		else if (proc_ended(&side->daemon))
+			err = -EOWNERDEAD;
 		else if (proc_interrupted())
 			err = -EINTR;
 		proc_sleep_ms(10);
@@ -191,6 +193,7 @@ static int start_driver(struct side *side, unsigned int index)
 		.path = "tests/guest/vgguest",
 		.args = args,
 		.pipes = true,
+		.host = &side->daemon,
 	};
 	unsigned int arg = 17;
 
@@ -320,7 +323,8 @@ int side_start(struct side *side, const struct point *p, const struct machine *m
 		err = start_guests(side);
 	if (!err)
 		return 0;
-	complain(err, "the side %s does not start: %s", point_name(p, NULL, name), strerror(-err));
+	complain(err, "the side %s does not start: %s", point_name(p, NULL, name),
+		 err == -EOWNERDEAD ? "vgrantd has ended" : strerror(-err));
 	machine_show_log(machine, side->log);
 	side_stop(side);
 	return err;
@@ -328,13 +332,16 @@ int side_start(struct side *side, const struct point *p, const struct machine *m
 
 void side_stop(struct side *side)
 {
+	int sig;
+
 	if (!side->guest)
 		return;
-	/* Each ends at the end of its input; then all are waited for. */
+	/* Each ends at the end of its input, if it has a backend; then all are waited for. */
+	sig = proc_ended(&side->daemon) ? SIGKILL : 0;
 	for (unsigned int i = 0; i < side->point.guests; i++)
 		proc_end_input(&side->guest[i].driver);
 	for (unsigned int i = 0; i < side->point.guests; i++) {
-		proc_stop(&side->guest[i].driver, 0, LIMIT_MS);
+		proc_stop(&side->guest[i].driver, sig, LIMIT_MS);
 		if (side->guest[i].image >= 0)
 			close(side->guest[i].image);
 	}

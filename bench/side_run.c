@@ -139,6 +139,8 @@ int side_run(struct side *side, unsigned int guests, double seconds, struct run 
 	if (err == -ETIME)
 		complain(err, "the guests of %s complete no request in %.3g s: give --seconds more",
 			 name, run->seconds);
+	else if (err == -EOWNERDEAD)
+		complain(err, "vgrantd has ended in a run of %s", name);
 	else
 		complain(err, "a run of %s has failed: %s", name, strerror(-err));
 	machine_show_log(side->machine, side->log);

@@ -119,6 +119,21 @@ done
 kill -KILL "${children%% *}"
 stopped 20 "a process of eventfd ends, and nobody misses it"
 grep -q 'a process of eventfd has ended' "$DIR/out" || fail "it does not say which process has ended"
+"$BENCH" --way region --policy direct --guests 2 --seconds 60 --rounds 1 --runs 1 >"$DIR/out" 2>&1 &
+pid=$!
+# Of its children it has vgrantd's worker for each guest.
+daemon=
+until [ -n "$daemon" ]; do
+	kill -0 $pid || fail "vgrant-bench ends before it has begun: $(cat "$DIR/out")"
+	read -ra children </proc/$pid/task/$pid/children || true
+	for child in "${children[@]}"; do
+		[ "$(wc -w </proc/"$child"/task/"$child"/children)" -ne 2 ] || daemon=$child
+	done
+	sleep 1
+done
+kill -KILL "$daemon"
+stopped 20 "vgrantd is killed, and nobody misses it"
+grep -q 'vgrantd has ended' "$DIR/out" || fail "it does not say that vgrantd has ended: $(cat "$DIR/out")"
 
 # refused STATUS OPTION…: with a reason, before anything is measured.
 refused()
