@@ -24,18 +24,26 @@ static void label(const struct result *first, unsigned int n, unsigned int i,
 	point_name(&first[i].point, &differs, name);
 }
 
-static void heading(const struct report *r, const struct result *first)
+/* What all of a group have in common. */
+static void heading(const struct result *first, unsigned int n)
 {
 	const struct point *p = &first->point;
 	const struct work *w = &p->work;
+	bool poll = true, guests = true;
 
-	printf("%s of %u bytes, depth %u, %u queue%s, engine %s, %u us of polling, %u guest%s",
-	       operation_names[w->op], w->size, w->depth, w->queues, w->queues == 1 ? "" : "s",
-	       engine_names[w->engine], p->poll_us, p->guests, p->guests == 1 ? "" : "s");
+	for (unsigned int i = 1; i < n; i++) {
+		poll = poll && first[i].point.poll_us == p->poll_us;
+		guests = guests && first[i].point.guests == p->guests;
+	}
+	printf("%s of %u bytes, depth %u, %u queue%s, engine %s", operation_names[w->op], w->size,
+	       w->depth, w->queues, w->queues == 1 ? "" : "s", engine_names[w->engine]);
+	if (poll)
+		printf(", %u us of polling", p->poll_us);
+	if (guests)
+		printf(", %u guest%s", p->guests, p->guests == 1 ? "" : "s");
 	if (w->span > (uint64_t)w->size * w->depth * w->queues * p->guests)
 		printf(", data in %.6g MiB", w->span / 1048576.0);
 	putchar('\n');
-	(void)r;
 }
 
 static void cell(const char *format, double value, int width, bool there)
@@ -144,7 +152,7 @@ void report_table(const struct report *r)
 
 		n = report_group(r, at);
 		putchar('\n');
-		heading(r, first);
+		heading(first, n);
 		speed(first, n);
 		costs(first, n);
 		idle(first, n);

@@ -68,6 +68,7 @@ holds '[x["guests"] for x in r["points"]] == [1, 3, 1, 3] and r["comparisons"][2
 holds 'all(0 <= x["slowest_guest"] <= 1 for x in r["points"])'
 holds '[x["idle"]["pss_bytes"] > 0 for x in r["points"] if "idle" in x] == [True, True]'
 grep -q 'idle: ' "$DIR/out" || fail "the table says nothing of idle guests"
+grep -q 'engine null$' "$DIR/out" || fail "the heading tells of one line what is another in the next"
 # More than a driver domain can have with xenstored's usual quotas.
 bench --way region --policy bounce --guests 60 --depth 1
 holds 'r["points"][0]["guests"] == 60'
