@@ -190,18 +190,11 @@ void pairs_stop(struct pairs *pairs)
 	free(pairs);
 }
 
-static bool has_ended(pid_t pid)
-{
-	siginfo_t info = {.si_pid = 0};
-
-	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
-}
-
 /* Who waits for one that has ended waits for ever. */
 static int check_children(const struct pairs *pairs)
 {
 	for (unsigned int i = 0; i < pairs->n; i++)
-		if (has_ended(pairs->pair[i].driver) || has_ended(pairs->pair[i].echo))
+		if (proc_ended(pairs->pair[i].driver) || proc_ended(pairs->pair[i].echo))
 			return proc_interrupted()
 				       ? -EINTR
 				       : complain(-ESRCH, "a process of eventfd has ended");

@@ -153,12 +153,11 @@ static void forget_taken(struct proc *p)
 	p->taken = 0;
 }
 
-bool proc_ended(const struct proc *p)
+bool proc_ended(pid_t pid)
 {
-	siginfo_t info = {0};
+	siginfo_t info = {.si_pid = 0};
 
-	return !p->pid ||
-	       (!waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid);
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
 }
 
 /* Waits until there is some of its output. */
@@ -176,7 +175,7 @@ static int await_output(const struct proc *p, uint64_t deadline)
 		n = poll(&pfd, 1, (int)(left < LOOK_MS ? left : LOOK_MS));
 		if (n)
 			return n < 0 ? -errno : 0;
-		if (p->host && proc_ended(p->host))
+		if (p->host && proc_ended(p->host->pid))
 			return -EOWNERDEAD;
 		if (!left)
 			return -ETIMEDOUT;

@@ -34,8 +34,8 @@ int proc_send(struct proc *p, const char *line);
 int proc_line(struct proc *p, char **line, unsigned int timeout_ms);
 /* All of its output up to its end, as text, likewise. */
 int proc_output(struct proc *p, char **text, unsigned int timeout_ms);
-/* Whether it has, or never began. It stays to be waited for. */
-bool proc_ended(const struct proc *p);
+/* Whether a child has ended; 0 is none, and has. It stays to be waited for. */
+bool proc_ended(pid_t pid);
 /* The end of its standard input. */
 void proc_end_input(struct proc *p);
 /*

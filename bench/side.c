@@ -90,7 +90,7 @@ static int start_daemon(struct side *side)
 	for (unsigned int i = 0; !err && !serving(log); i++) {
 		if (i == LIMIT_MS / 10)
 			err = -ETIMEDOUT;
-		else if (proc_ended(&side->daemon))
+		else if (proc_ended(side->daemon.pid))
 			err = -EOWNERDEAD;
 		else if (proc_interrupted())
 			err = -EINTR;
@@ -337,7 +337,7 @@ void side_stop(struct side *side)
 	if (!side->guest)
 		return;
 	/* Each ends at the end of its input, if it has a backend; then all are waited for. */
-	sig = proc_ended(&side->daemon) ? SIGKILL : 0;
+	sig = proc_ended(side->daemon.pid) ? SIGKILL : 0;
 	for (unsigned int i = 0; i < side->point.guests; i++)
 		proc_end_input(&side->guest[i].driver);
 	for (unsigned int i = 0; i < side->point.guests; i++) {
